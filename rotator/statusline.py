@@ -18,8 +18,9 @@ from rotator.found import addresses, ask
 
 app = typer.Typer(add_completion=False)
 
-PATIENCE = 0.1
-"""Seconds in which the proxy has to answer: another line may be asked for soon."""
+PATIENCE = 1.0
+"""Seconds in which the proxy has to answer. A busy machine may take tenths for it; Claude Code ends a line
+that is late when it wants the next."""
 
 _SETTINGS = {"statusLine": {"type": "command", "command": "rotator statusline"}}
 _ADVICE = "Put this into ~/.claude/settings.json, and Claude Code shows the line below its prompt:"
