@@ -117,11 +117,16 @@ def open_to_read(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", timeout=PATIENCE, uri=True)
     try:
         with _judged():
-            _check_version(connection)
+            _check_written(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check_written(connection: sqlite3.Connection) -> None:
+    if _check_version(connection) == 0:
+        raise Unusable("nothing is kept in it as yet")
 
 
 def is_sound(file: Path) -> bool:

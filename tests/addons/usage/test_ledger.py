@@ -371,13 +371,12 @@ def test_two_read_while_two_write(file: Path) -> None:
 
 def read_or_none(file: Path) -> int | None:
     """None: its tables are not there as yet."""
-    connection = open_to_read(file)
+    try:
+        connection = open_to_read(file)
+    except Unusable:
+        return None
     try:
         return usage(connection, 0.0, ("provider", "day")).total.calls
-    except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
-            raise
-        return None
     finally:
         connection.close()
 

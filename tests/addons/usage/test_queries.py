@@ -4,11 +4,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from addons.usage.queries import MEMORY, Row, Usage, as_data, by_of, from_data, since_of, usage
-from addons.usage.schema import open_to_write
+from addons.usage.schema import Unusable, open_to_read, open_to_write
 from addons.usage.store import write
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry, Tokens
@@ -203,3 +204,10 @@ def test_usage_has_a_total_of_all_rows(ledger: sqlite3.Connection) -> None:
     write(ledger, [call(number, provider=f"p{number % 3}") for number in range(9)])
     found: Usage = usage(ledger, LONG_AGO, ("provider",))
     assert found.total.calls == sum(row.calls for row in found.rows) == 9
+
+
+def test_a_file_that_nobody_has_written_to_says_so(tmp_path: Path) -> None:
+    """As one is for a moment that a proxy has just made."""
+    (tmp_path / "usage.sqlite").touch()
+    with pytest.raises(Unusable, match="nothing is kept in it as yet"):
+        open_to_read(tmp_path / "usage.sqlite")
