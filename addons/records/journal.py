@@ -23,7 +23,7 @@ from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
 from addons.upstream.network import Reached
 from protocols.model.http import Origin
 from rewrite.credentials.notices import Notice
-from rewrite.records.texts import comment
+from rewrite.records.texts import comment, logfmt_value
 from rewrite.records.verdict import Verdict
 from rewrite.usage.prices import Prices
 from rewrite.values.events import Summary
@@ -134,7 +134,8 @@ class Journal:
         if self._layout == "columns":
             log.log(ALERT, "%s %s: %s", record.provider, named, message)
         else:
-            log.log(ALERT, "call=%s provider=%s model=%s: %s", call.id, record.provider, named, message)
+            model = logfmt_value(named)
+            log.log(ALERT, "call=%s provider=%s model=%s: %s", call.id, record.provider, model, message)
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
         """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay, and the

@@ -31,18 +31,20 @@ _KEYS = (
 def logfmt(record: Mapping[str, Any]) -> str:
     """`key=value` pairs, values with spaces in quotes, in which two backslashes are one."""
     pairs = [
-        f"{key}={_value(value) if type(value) in _WRITTEN else value}"
+        f"{key}={logfmt_value(value) if type(value) in _WRITTEN else value}"
         for key in _KEYS
         if (value := record.get(key)) is not None and value != ""
     ]
     if record.get("usage_estimated"):
         pairs.append("estimated=yes")
     if losses := record.get("losses"):
-        pairs.append(f"lost={_value(','.join(_fields(losses)))}")
+        pairs.append(f"lost={logfmt_value(','.join(_fields(losses)))}")
     if skipped := record.get("skipped"):
-        pairs.append(f"skipped={_value('; '.join([f'{label}: {why}' for label, why in skipped.items()]))}")
+        pairs.append(
+            f"skipped={logfmt_value('; '.join([f'{label}: {why}' for label, why in skipped.items()]))}"
+        )
     if attempts := record["attempts"]:
-        pairs.append(f"attempts={_value(' '.join([_named(one) for one in attempts]))}")
+        pairs.append(f"attempts={logfmt_value(' '.join([_named(one) for one in attempts]))}")
     return " ".join(pairs)
 
 
@@ -58,7 +60,8 @@ def _fields(losses: Sequence[str]) -> list[str]:
 _BACKSLASH = "\\"
 
 
-def _value(value: object) -> object:
+def logfmt_value(value: object) -> object:
+    """As it stands after `key=`."""
     if type(value) is str:
         text = value.replace('"', "'")
         return f'"{text.replace(_BACKSLASH, _BACKSLASH * 2)}"' if " " in text else text
@@ -67,7 +70,7 @@ def _value(value: object) -> object:
 
 _YES = {True: "yes", False: "no"}
 _WRITTEN = (str, bool)
-"""What `_value` writes in its own way."""
+"""What `logfmt_value` writes in its own way."""
 
 # -- columns ------------------------------------------------------------------------------------------
 

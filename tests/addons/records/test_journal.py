@@ -344,6 +344,16 @@ def test_a_wait_is_said_while_it_lasts(
     assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {line_of}"]
 
 
+def test_a_wait_says_nothing_that_a_model_is_called(
+    flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    called = replace(CALL, model="x status=200 verdict=ok")
+    Journal(Redactor()).waiting(record_of(flow, call=called), 12.3, "one: rejected(429 rate)")
+    assert caplog.messages[0].startswith(
+        'call=c0ffee provider=openai model="x status=200 verdict=ok": waits '
+    )
+
+
 @pytest.mark.parametrize(("left", "more"), [(None, ""), (25.2, ", and waits 25 s more at most")])
 def test_a_silence_is_said_while_it_lasts(
     journal: Journal, flow: http.HTTPFlow, left: float | None, more: str
