@@ -1,8 +1,10 @@
 """The pages of a real proxy: what runs now, and how long it waits for what."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,27 @@ def test_who_looks_gets_what_changes_until_the_proxy_ends(proxy: Proxy, pages: h
         assert [next(found)[0] for _ in range(3)] == ["hello", "status", "ended"]
         proxy.process.terminate()
         assert {event for event, _ in found} <= {"status", "ended"}
+
+
+def test_a_call_counts_as_soon_as_somebody_looks_and_after_the_end_of_the_proxy(
+    vendor: VendorThread, tmp_path: Path
+) -> None:
+    """Though calls are counted together, a while after they are over."""
+    file = tmp_path / "usage.sqlite"
+    options = ("--set", f"rotator_usage={file}")
+    with Proxy(tmp_path, CONFIG.format(url=vendor.base_url), keys={"ONE": KEY}, options=options) as proxy:
+        vendor.on(path=CHAT).always(streamed(TEXT))
+        with client(proxy) as http, httpx.Client(proxy=proxy.url, trust_env=False) as pages:
+            for number in (1, 2, 3):
+                http.post(f"https://{HOST}{CHAT}", content=ask()).raise_for_status()
+                proxy.wait_log("verdict=ok", count=number)
+                text = pages.get("http://rotator.local/metrics").text
+                assert f'rotator_calls_total{{provider="openai",verdict="ok"}} {number}.0' in text
+            http.post(f"https://{HOST}{CHAT}", content=ask()).raise_for_status()
+            proxy.wait_log("verdict=ok", count=4)
+    assert "one: 4 completed" in proxy.log
+    with closing(sqlite3.connect(file)) as found:
+        assert found.execute("SELECT count(*) FROM call").fetchone() == (4,)
 
 
 def test_no_page_has_a_key(proxy: Proxy, pages: httpx.Client, vendor: VendorThread) -> None:
