@@ -2,12 +2,17 @@
 
 import os
 import random
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell that starts the tests in the background ignores these, and so would whatever they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # No deadline and no look at speed: other work on the machine must not fail a property.
 # No database: the seed that is printed makes the same examples again.

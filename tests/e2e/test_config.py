@@ -254,7 +254,7 @@ def test_what_a_client_says_is_one_line_that_no_terminal_obeys(tmp_path: Path, v
             http.post(URL, headers=OWN, content=body)
         log = proxy.wait_log("operation=generate")
     (line,) = (each for each in log.splitlines() if "operation=generate" in each)
-    assert r"\x1b[2J\x0acall=forged mmm" in line
+    assert r"\\x1b[2J\\x0acall=forged mmm" in line
     assert len(line) < 2_200
     assert "\x1b" not in log
 

@@ -150,7 +150,7 @@ def test_a_rotation_is_on_record(proxy: Proxy, vendor: VendorThread, path: str, 
         ("two", "completed"),
     ]
     assert record["client_credential"] not in OWN
-    assert flow.comment.startswith("spare x2\n· ")
+    assert flow.comment.startswith("spare x2 26>~8\n· ")
     assert "attempt 1 with one: rejected(429 rate) after 0." in flow.comment
     assert flow.marked == ":key:"
     assert flow.response

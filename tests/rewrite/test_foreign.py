@@ -1,8 +1,7 @@
 """Successes that are none: answers with nothing of their protocol, across protocols and as continuations."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.http import Head
@@ -53,7 +52,7 @@ def test_nothing_of_a_protocol_is_no_rest_of_an_answer(
     own = NDJSON if protocol.name == "ollama_chat" else SSE
     cut = SPEECHES[protocol.name].cut(Said(("Hello", " wor", "ld")), "wor", model="m")
     said = b"".join(step.data for step in cut.steps if isinstance(step, Send))
-    terms = holding(protocol, call, replace(mode(OnTruncation.CONTINUE), continuations=2))
+    terms = holding(protocol, call, structs.replace(mode(OnTruncation.CONTINUE), continuations=2))
     got = played(call, protocol, terms, [Answer(said, CUT, own), *[Answer(body, None, head)] * 2])
     found = progress(parts(protocol, own, [got.body], call))
     assert [finish.reason for finish in found.finished.values()] == [FinishReason.LENGTH]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_a_tool_that_comes_through_is_ok(proxy: Proxy, tmp_path: Path, only_curl
 
 
 def test_each_client_of_a_python_is_tried(proxy: Proxy, tmp_path: Path) -> None:
-    path = str(Path(shutil.which("python") or "").parent)
+    path = str(Path(sys.executable).parent)
     _, lines = doctor(proxy, tmp_path, {"PATH": path, **trusting(proxy)})
     assert "python3 (urllib) ok: goes through the proxy, and trusts it" in lines
     assert "python3 (httpx) ok: goes through the proxy, and trusts it" in lines
