@@ -1,0 +1,26 @@
+"""How what several proxies count together is named in the store that they share. Pure."""
+
+import json
+
+from rewrite.credentials.stored import Subject
+
+
+def used_key(of: Subject, window: str, scope: str) -> str:
+    """The hash of what is used of one window, by its key, and for one scope."""
+    parts = (of.provider, of.credential, of.mark, window, scope)
+    return "u:" + json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+
+
+def used_field(until: float, proxy: str) -> str:
+    """In such a hash: what the proxy of that id counted of what counts until then, in epoch seconds."""
+    return f"{until!r}|{proxy}"
+
+
+def place_field(of: Subject) -> str:
+    """In the hash of a proxy: how many places of a credential it holds."""
+    return f"{of.provider}\n{of.credential}\n{of.mark}"
+
+
+def probe_key(provider: str, scope: str) -> str:
+    """The single probe of a provider that may be down."""
+    return f"probe:{provider}\n{scope}"
