@@ -1,0 +1,127 @@
+"""What a cluster has to do when all is well: each act is some calls, and what has to hold of them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.clustering.client import Job, Seen, conversations
+from scripts.clustering.cluster import BOUNDED, CONVERSING, KEYS, NAMES, PLACES, Cluster
+from scripts.clustering.provider import Noted
+from scripts.clustering.report import Check, answered
+
+TURNS = 10
+"""Calls of one conversation."""
+
+KEPT_WITHIN = 0.1
+"""Seconds after a 429 in which the other proxies learn of it."""
+
+SHARE = 0.1
+"""By how much of a fair share one may be off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What clients and provider saw of an act, and what is held to be so."""
+
+    heading: str
+    seen: Sequence[Seen]
+    noted: Sequence[Noted]
+    checks: Sequence[Check]
+
+
+def conversing(cluster: Cluster, calls: int, at_once: int) -> Played:
+    """Conversations, whose calls get to whichever proxy the balancer chooses."""
+    names = [f"conversation-{number}" for number in range(calls // TURNS)]
+    seen, noted = _made(cluster, conversations(CONVERSING, names, TURNS), at_once)
+    heading = f"{calls} calls of {len(names)} conversations, {at_once} at once, on {len(KEYS)} keys in turn"
+    held = answered(seen, calls), stays(noted), wandered(noted), fair(noted)
+    return Played(heading, seen, noted, held)
+
+
+def bounded(cluster: Cluster, calls: int, at_once: int) -> Played:
+    """More at once than there are places."""
+    seen, noted = _made(cluster, (Job(BOUNDED) for _ in range(calls)), at_once)
+    heading = f"{calls} calls, {at_once} at once, on {len(KEYS)} keys with max_concurrency = {PLACES}"
+    return Played(heading, seen, noted, (answered(seen, calls), within(noted, PLACES)))
+
+
+def limited(cluster: Cluster, calls: int, at_once: int) -> Played:
+    """The provider refuses one key to all for some time."""
+    key = KEYS["key-3"]
+    cluster.provider.limit(key, 60.0)
+    seen, noted = _made(cluster, (Job(CONVERSING) for _ in range(calls)), at_once)
+    cluster.provider.limit(key, 0.0)
+    heading = f"{calls} calls, {at_once} at once, one key is rate-limited"
+    return Played(heading, seen, noted, (answered(seen, calls), kept(noted)))
+
+
+ACTS: Mapping[str, Callable[[Cluster, int, int], Played]] = {
+    "conversations": conversing,
+    "places": bounded,
+    "429": limited,
+}
+
+
+def _made(cluster: Cluster, jobs: Iterator[Job], at_once: int) -> tuple[list[Seen], list[Noted]]:
+    cluster.provider.taken()
+    seen = cluster.clients().run(jobs, at_once)
+    return seen, [_named(one) for one in cluster.provider.taken()]
+
+
+def _named(noted: Noted) -> Noted:
+    return Noted(
+        noted.at,
+        noted.proxy,
+        NAMES.get(noted.key, "?"),
+        noted.conversation,
+        noted.at_once,
+        noted.limited,
+    )
+
+
+def stays(noted: Sequence[Noted]) -> Check:
+    """Whether each conversation was on one key."""
+    keys = _by_conversation(noted, lambda one: one.key)
+    moved = [name for name, used in keys.items() if len(used) > 1]
+    return Check("conversations on one key", f"{len(keys) - len(moved)} of {len(keys)}", not moved)
+
+
+def wandered(noted: Sequence[Noted]) -> Check:
+    """Whether the others are held to anything: calls of a conversation got to several proxies."""
+    proxies = _by_conversation(noted, lambda one: one.proxy)
+    several = sum(len(used) > 1 for used in proxies.values())
+    return Check("conversations on several proxies", f"{several} of {len(proxies)}", several > 0)
+
+
+def _by_conversation(noted: Sequence[Noted], what: Callable[[Noted], str]) -> dict[str, set[str]]:
+    found = defaultdict[str, set[str]](set)
+    for one in noted:
+        found[one.conversation].add(what(one))
+    return found
+
+
+def fair(noted: Sequence[Noted]) -> Check:
+    """Whether each key had its share of the requests."""
+    counts = Counter(one.key for one in noted)
+    least, most = min(counts[name] for name in KEYS), max(counts.values(), default=0)
+    share = len(noted) / len(KEYS)
+    holds = share * (1 - SHARE) <= least and most <= share * (1 + SHARE)
+    return Check("requests of a key", f"{least} to {most}, fair is {share:.0f}", holds)
+
+
+def within(noted: Sequence[Noted], most: int) -> Check:
+    """Whether no key ever had more in flight."""
+    highest = max((one.at_once for one in noted), default=0)
+    over = sum(one.at_once > most for one in noted)
+    found = f"at most {highest}, of {most}" + (f"; {over} requests were too many" if over else "")
+    return Check("in flight with one key", found, not over and highest > 0)
+
+
+def kept(noted: Sequence[Noted]) -> Check:
+    """Whether a key was left alone once any proxy had seen its 429."""
+    refused = [one for one in noted if one.limited]
+    if not refused:
+        return Check("429s", "none", holds=False)
+    last = max(one.at for one in refused) - refused[0].at
+    found = f"{len(refused)} 429s, the last {last * 1000:.0f} ms after the first"
+    return Check("the key is left alone", found, last <= KEPT_WITHIN)

@@ -1,0 +1,90 @@
+"""The fake provider's part in a cluster: it answers, refuses keys when it is asked to, and counts."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.vendor import Answer, Received
+from tests.vendor.defaults import Asked, asked, not_found
+from tests.vendor.script import Pause, Reply
+from tests.vendor.speech import Said
+
+PIECES = 5
+SAID = Said(tuple(f"word{number} " for number in range(PIECES)))
+"""What is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """One request as the provider saw it."""
+
+    at: float
+    """Monotonic seconds."""
+    proxy: str
+    """Which proxy sent it: the first part of its path."""
+    key: str
+    conversation: str
+    """Its `prompt_cache_key`."""
+    at_once: int
+    """How many requests with this key were under way, this one included."""
+    limited: bool
+    """Whether it was answered 429."""
+
+
+@dataclass(slots=True)
+class Provider:
+    """`seconds` is how long an answer takes. Called in the fake provider's thread; read in any."""
+
+    seconds: float = 0.1
+    clock: Callable[[], float] = time.monotonic
+    _noted: list[Noted] = field(default_factory=list)
+    _under_way: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
+    _limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, received: Received) -> Answer:
+        call = asked(received)
+        if call is None:
+            return not_found()
+        with self._lock:
+            noted = self._note(received)
+        if noted.limited:
+            seconds = self._limits[noted.key][1]
+            return call.speech.error(429, "Slow down.", (("retry-after", str(round(seconds))),))
+        return paced(call, self.seconds)
+
+    def _note(self, received: Received) -> Noted:
+        now, key = self.clock(), received.credential
+        under_way = [one for one in self._under_way[key] if not (one.complete or one.finished.is_set())]
+        self._under_way[key] = [*under_way, received]
+        proxy = received.path.split("/")[1]
+        conversation = str(received.json().get("prompt_cache_key", ""))
+        noted = Noted(now, proxy, key, conversation, len(under_way) + 1, self._is_limited(key, now))
+        self._noted.append(noted)
+        return noted
+
+    def _is_limited(self, key: str, now: float) -> bool:
+        limit = self._limits.get(key)
+        return limit is not None and now < limit[0]
+
+    def limit(self, key: str, seconds: float) -> None:
+        """Answer 429 to a key for so long."""
+        with self._lock:
+            self._limits[key] = self.clock() + seconds, seconds
+
+    def taken(self) -> list[Noted]:
+        """The requests since this was last asked."""
+        with self._lock:
+            noted, self._noted = self._noted, []
+        return noted
+
+
+def paced(call: Asked, seconds: float) -> Reply:
+    """An answer that takes so long, if it is streamed."""
+    if not call.stream:
+        return call.speech.whole(SAID, model=call.model)
+    reply = call.speech.stream(SAID, model=call.model, usage=call.usage, array=call.array)
+    pause = Pause(seconds / len(reply.steps))
+    return Reply(reply.status, reply.headers, tuple(step for send in reply.steps for step in (pause, send)))
