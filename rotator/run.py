@@ -10,9 +10,10 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from addons.config.client_variables import AUTHORITY, BUNDLE, REMOVED, client_variables
 from addons.config.finding import config_file
@@ -30,10 +31,18 @@ _OURS = "ROTATOR__"
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """What Python ignores, and a program that it becomes would ignore too."""
 
+
+class _Usage(TyperCommand):
+    """Typer would put the tool in braces."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", "[--]", "TOOL", "[ARGUMENTS]..."]
+
+
 app = typer.Typer(add_completion=False)
 
 
-@app.command(context_settings={"allow_interspersed_args": False})
+@app.command(cls=_Usage, context_settings={"allow_interspersed_args": False})
 def run(
     tool: Annotated[list[str], typer.Argument(metavar="TOOL", help="What to run, with its arguments.")],
     web: Annotated[bool, typer.Option("--web", help="A proxy with mitmweb's page of the calls.")] = False,

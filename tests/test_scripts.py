@@ -24,7 +24,7 @@ from addons.config.client_variables import client_variables
 from scripts import sdks
 
 ROOT = Path(__file__).parent.parent
-TOOLS = ("bash", "cat", "cksum", "dirname", "head", "ls", "rm", "sed", "sort", "tail")
+TOOLS = ("bash", "cat", "cksum", "dirname", "head", "ls", "readlink", "rm", "sed", "sort", "tail")
 # Stands in for the addon: says what mitmproxy made of the options, and ends the program.
 PROBE = """
 import json, os
@@ -250,6 +250,18 @@ def test_the_demo_gets_the_sdks_that_it_plays(machine: Machine) -> None:
 
 
 # --- scripts/start
+
+
+@pytest.mark.usefixtures("in_venv")
+@pytest.mark.parametrize("script", ["rotator", "start"])
+def test_a_link_to_a_script_is_followed(machine: Machine, script: str) -> None:
+    own = machine.home / "bin"
+    own.mkdir()
+    (own / "first").symlink_to(machine.checkout / "scripts" / script)
+    (own / "second").symlink_to("first")
+    done = machine.run("bash", own / "second", "--help", ROTATOR_VENV=sys.prefix)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: rotator" in done.stdout
 
 
 @pytest.mark.usefixtures("in_venv")

@@ -37,6 +37,7 @@ from addons.mitm.flows import FlowRegistry
 from addons.mitm.sink import Push, hops_of, spawn
 from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
 from addons.mitm.websocket_session import Close, Heartbeat, Payload, Session, Socket, TextQueue, Texts
+from addons.secrets.redaction import Blackout
 
 LONGEST_FRAME = 1 << 20
 """Characters of one frame of ours. Measured: clients refuse frames above 16 MiB."""
@@ -61,10 +62,12 @@ class WebSocketServerLayer(layer.Layer):
         extensions: Sequence[Extension],
         session: Session,
         flows: FlowRegistry,
+        hidden: Blackout,
     ) -> None:
+        """`hidden`: what is in none of the messages that stay in the flow, though its client gets it."""
         super().__init__(context)
         self.flow = flow
-        self._flows, self._session = flows, session
+        self._flows, self._session, self._hidden = flows, session, hidden
         self._ws = Connection(ConnectionType.SERVER, list(extensions))
         self._received = TextQueue()
         self._inbound, self._client = Inbound(), Liveness()
@@ -258,6 +261,7 @@ class WebSocketServerLayer(layer.Layer):
             yield from self._shown(message)
             if not message.dropped:
                 data += self._framed(message.content.decode("utf-8", "replace"))
+            message.content = self._hidden.whole(message.content)
         if data:
             yield commands.SendData(self.context.client, bytes(data))
 

@@ -17,7 +17,7 @@ from addons.mitm.websocket_forwarded import ForwardedWebSocketLayer
 from addons.mitm.websocket_handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
 from addons.mitm.websocket_server import WebSocketServerLayer
 from addons.records.journal import Journal
-from addons.secrets.redaction import Blackout
+from addons.secrets.redaction import Blackout, key_shaped
 from addons.websocket.bridge import Bridge
 from protocols.model.errors import Fault
 from rewrite.catalog.providers import WebSocket
@@ -89,7 +89,8 @@ class WebSockets:
         self, context: Context, flow: http.HTTPFlow, turns: Intercepted, extensions: Sequence[Extension]
     ) -> WebSocketServerLayer:
         bridge = Bridge(flow, turns, self._answering, self._journal)
-        return WebSocketServerLayer(context, flow, extensions, bridge.run, self._flows)
+        own = () if turns.pooled or turns.own is None else key_shaped(turns.own.secrets)
+        return WebSocketServerLayer(context, flow, extensions, bridge.run, self._flows, Blackout(own))
 
     def _note(self, flow: http.HTTPFlow, turns: Intercepted, fate: str) -> None:
         self._journal.begin(flow, {"provider": turns.provider.name, "websocket": fate})

@@ -25,6 +25,7 @@ _LINE_END = rb"(?>\r\n|\n|\r)"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
 _ENDED = re.compile(_LINE_END + _LINE_END + rb"\Z")
 _BLANK = re.compile(_LINE_END)
+_BLANKS = re.compile(rb"\n*")
 _FIELD = re.compile(rb"(?:\A|[\r\n])(?:event|id|retry):")
 _LONGEST_MARK = 256
 _LONGEST_END = 3
@@ -110,7 +111,7 @@ class SseFramer(Framer):
         self._has_cr = False
 
     def skim(self, data: bytes) -> list[Segment]:
-        """What `feed` gives, with plain events that follow one another as one segment."""
+        """What `feed` gives, with plain events that follow one another as one segment, and so blank lines."""
         buffer = self._buffer
         if self._has_cr or b"\r" in data or (buffer and not self._completes(data)):
             return self.feed(data)
@@ -130,11 +131,17 @@ class SseFramer(Framer):
         marked = min(map(data.find, marks)) if marks else len(data)
         run, start = 0, self._plain_until(data, marked) if marked > _FEW else 0
         while (end := data.find(_BLANK_LINE, start)) >= 0:
-            event, end = data[start:end], end + len(_BLANK_LINE)
-            if (end > marked and any(mark in event for mark in marks)) or not self._is_plain(event):
+            if data.startswith(b"\n", start):
+                end = _after_blanks(data, start)
+                others = [Segment(data[start:end], idle=True)]
+            else:
+                event, end = data[start:end], end + len(_BLANK_LINE)
+                apart = (end > marked and any(mark in event for mark in marks)) or not self._is_plain(event)
+                others = self.feed(data[start:end]) if apart else []
+            if others:
                 if run < start:
                     segments.append(Segment(data[run:start], run=True))
-                segments += self.feed(data[start:end])
+                segments += others
                 run = end
             start = end
         if run < start:
@@ -302,6 +309,12 @@ def data_of(run: bytes) -> Sequence[bytes]:
     if b"\n" in b"".join(events):  # they are long: to search takes a tenth of the time of counting
         return ()
     return events if {event[:1] for event in events} == {b"{"} else ()
+
+
+def _after_blanks(data: bytes, start: int) -> int:
+    """The offset after the blank lines that begin at `start`."""
+    found = _BLANKS.match(data, start)
+    return found.end() if found else start
 
 
 def after_event(run: bytes, start: int) -> int:

@@ -687,6 +687,22 @@ def test_what_stands_in_the_inspector(proxy: Proxy, vendor: VendorThread, model:
     assert kinds == ["response.create", "response.created", "response.completed", "response.create", "error"]
 
 
+def test_a_clients_own_key_that_an_error_repeats_stays_in_no_recorded_message(
+    proxy: Proxy, vendor: VendorThread, model: str
+) -> None:
+    path, own = f"{RESPONSES}?{model}", "sk-own-0123456789abcdef"
+    vendor.on(own, RESPONSES).reply(SPEECH.error(401, f"Incorrect API key: {own}"))
+    with WebSocket(proxy, "ownkey.test", path, key=own) as socket:
+        (error,) = socket.turn(model=model, input="hi")
+        assert own in str(error)
+        socket.close()
+    wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
+    flow = saved(proxy, path)
+    assert flow.websocket
+    assert "Incorrect API key: *" in (flow.websocket.messages[-1].text)
+    assert not [each for each in flow.websocket.messages if own in each.text]
+
+
 def test_an_idle_connection_holds_no_credential(proxy: Proxy, vendor: VendorThread, model: str) -> None:
     with WebSocket(proxy, "bridged.test") as socket:
         socket.turn(model=model, input="hi")

@@ -68,6 +68,10 @@ def seen_by_a_tool(home: Path, **environment: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.split("\0"))
 
 
+def test_its_help_shows_how_it_is_used(home: Path) -> None:
+    assert "rotator run [OPTIONS] [--] TOOL [ARGUMENTS]... " in rotator(home, "run", "--help").stdout
+
+
 def test_a_tool_goes_through_a_proxy_of_its_own_with_nothing_else_set(
     home: Path, vendor: VendorThread
 ) -> None:

@@ -299,7 +299,7 @@ def test_messages_that_nobody_takes_close(
 def test_what_is_sent_long_after_a_close_is_not_looked_at() -> None:
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0)
     answered: Any = None
-    ours = WebSocketServerLayer(Context(client, Options()), answered, [], answered, answered)
+    ours = WebSocketServerLayer(Context(client, Options()), answered, [], answered, answered, answered)
     messages = b"\x81\x82\0\0\0\0{}" * (MOST_LATE // 8)
     their_close = b"\x88\x82\0\0\0\0\x03\xe8"
     assert len(list(ours._close(1008, "too much"))) == 2

@@ -19,6 +19,7 @@ from addons.mitm.layers import Layers
 from addons.mitm.websocket_handshake import Accepted, accept
 from addons.mitm.websocket_server import WebSocketServerLayer
 from addons.mitm.websocket_session import Socket
+from addons.secrets.redaction import Blackout
 from tests.addons.mitm.stream_script import reported, say
 
 LONGEST, WAITING, FRAME = 100_000, 3, 50_000
@@ -139,7 +140,9 @@ class Script:
 
         self.registry.switch(
             flow,
-            lambda context: WebSocketServerLayer(context, flow, answer.extensions, session, self.registry),
+            lambda context: WebSocketServerLayer(
+                context, flow, answer.extensions, session, self.registry, Blackout([])
+            ),
         )
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
