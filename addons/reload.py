@@ -13,7 +13,7 @@ from platformdirs import user_state_path
 from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Interception
-from addons.config.listening import warn_of_others
+from addons.config.listening import warn_of_names, warn_of_others
 from addons.config.settings import ConfigError, Settings, load, load_again, watched
 from addons.config.watch import Watch
 from addons.oauth.logins import Logins
@@ -142,7 +142,8 @@ class Control:
             log.error("%s", self._redactor.redact(f"{kept}{line}"))
 
     def _take(self, settings: Settings) -> None:
-        for warning in (*settings.warnings, *warn_of_others(self._opts, settings)):
+        of_callers = *warn_of_others(self._opts, settings), *warn_of_names(self._opts, settings)
+        for warning in (*settings.warnings, *of_callers):
             log.warning("%s", self._redactor.redact(warning))
         log.info("%s", self._redactor.redact(_in_short(settings)))
         self._apply(settings, self._opts)
@@ -162,6 +163,7 @@ class Control:
         self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
         self._price(settings)
         self._ledger.follow(opts.rotator_usage, opts.rotator_state, Path.cwd(), settings.usage_kept)
+        self._answering.users.configure(settings.users, self._ledger.by_user)
         self._watch.files(self._watched(settings))
         self._watch_logins.files(self._logins.files)
         self._decrypt(settings, opts)

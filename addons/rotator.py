@@ -62,6 +62,7 @@ from addons.startup import (
     unknown_options,
 )
 from addons.state.keeper import Keeper
+from addons.team.users import Users
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
 from addons.usage.ledger import Ledger
@@ -123,12 +124,14 @@ class Rotator:
     def __init__(self) -> None:
         redactor = Redactor()
         recent, metrics, last, ledger = Recent(), Metrics(), LastCalls(), Ledger(redactor)
-        counting = ledger.take, recent.take, metrics.take, last.take
+        clock = EpochClock()
+        counting = [ledger.take, recent.take, metrics.take, last.take]
         entries = Entries(counting, by_the_loop)
+        users = Users(clock, entries.drain)
+        counting.append(users.take)
         prices = PriceTable()
         self._journal = Journal(redactor, _updated, entries, prices.prices)
         logins = Logins(time.time, redactor.keep)
-        clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
         overview = Overview(pool, clock)
         traces = Traces(redactor)
@@ -141,7 +144,7 @@ class Rotator:
         self._attempts = Attempts(self._journal, shown.show, self._attempt_over)
         self._bodies, self._is_listed = Bodies(self._attempts.requests), False
         fields = FieldCache(clock.steady, redactor.holds_secret)
-        self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts)
+        self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts, users)
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         views = Views(
@@ -150,6 +153,7 @@ class Rotator:
             lambda: self._control.source,
             redactor,
             lambda: self._control.in_force,
+            users.status,
         )
         current = Current(views.status, self._journal.outcomes)
         more = {

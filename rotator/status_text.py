@@ -39,6 +39,9 @@ def rendered(status: Data, where: str) -> Iterator[RenderableType]:
             yield Text(_RESUME, style="bright_black")
     else:
         yield Text("no keys of its own: the keys of your tools are used")
+    if users := status.get("users"):
+        yield Text()
+        yield from map(_user, users)
     if calls := status.get("calls"):
         yield Text()
         yield _calls(calls)
@@ -116,6 +119,23 @@ def _notes(one: Data) -> Iterator[Text]:
     for scope, seconds in (one.get("scopes") or {}).items():
         yield Text(f"not for {scope_name(scope)}: {duration(seconds)}", style="yellow")
     yield from (Text(quota(each)) for each in one.get("windows", ()))
+
+
+# -- users -------------------------------------------------------------------------------------------------
+
+
+def _user(one: Data) -> Text:
+    used, limits = one.get("used") or {}, one.get("limits") or {}
+    said = [_used(unit, used.get(unit, 0), most) for unit, most in limits.items()]
+    style = "yellow" if one.get("reached") else ""
+    text = Text.assemble((f"user {one.get('name', '')}", "bold"), "  ", (", ".join(said), style))
+    return text.append(f"  begins again in {duration(one.get('seconds', 0))}", style="bright_black")
+
+
+def _used(unit: str, amount: float, most: float) -> str:
+    if unit == "cost":
+        return f"${amount:,.2f} of ${most:,.2f}"
+    return f"{amount:,.0f} of {most:,.0f} {unit}"
 
 
 # -- calls -------------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ def lines(settings: Settings, models: Models) -> Iterator[str]:
     if settings.rules:
         yield ""
         yield from _routes(settings, models)
+    if settings.users:
+        yield ""
+        yield from (f"user {name}: {', '.join(caps.titles())}" for name, caps in settings.users.items())
     if settings.warnings:
         yield ""
         yield "to look at:"

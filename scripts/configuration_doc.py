@@ -63,6 +63,7 @@ SECTIONS: Mapping[str, type[Table]] = {
     "[deadlines.match]": tables.DeadlineMatchTable,
     "[trace]": tables.TraceTable,
     "[usage]": tables.UsageTable,
+    "[users.NAME]": tables.UserTable,
     "[prices]": tables.PricesTable,
     "[report]": tables.ReportTable,
     "[responses]": tables.ResponsesTable,

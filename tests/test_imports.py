@@ -24,7 +24,7 @@ FOLDERS = {
         "responses",
         "state",
         "views",
-        "credentials, records",
+        "credentials, records, team",
         "oauth",
         "upstream",
         "config, mitm, usage",

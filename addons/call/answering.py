@@ -35,10 +35,12 @@ from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
 from addons.secrets.redaction import Blackout
+from addons.team.users import Users
 from addons.upstream.client import Upstream
 from addons.views.attempts import Attempts
 from protocols.base import WireProtocol
 from protocols.model.call import Call
+from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, header
 from protocols.registry import Registry
 from rewrite.catalog.clients import ClientFacts
@@ -61,8 +63,9 @@ class Answering:
         traces: Traces,
         fields: FieldCache,
         attempts: Attempts,
+        users: Users,
     ) -> None:
-        self._attempts = attempts
+        self._attempts, self.users = attempts, users
         self._registry, self._pool, self._journal, self.traces = registry, pool, journal, traces
         self.fields = fields
         self.responses = Responses(Storage(Memory(), time.time), time.time)
@@ -96,17 +99,27 @@ class Answering:
         await _close([*self._former, *filter(None, [self._upstream])])
 
     def begin(
-        self, flow: http.HTTPFlow, intercepted: Intercepted, session: str = "", body: bytes | None = None
+        self,
+        flow: http.HTTPFlow,
+        intercepted: Intercepted,
+        session: str = "",
+        body: bytes | None = None,
+        refusal: Fault | None = None,
     ) -> Driver | ErrorResponse | Passing:
         """What answers a recognised call, ready to run. `session` names its conversation if it does not;
-        `body`: that of a compressed request, decoded."""
-        made = self._begun(flow, intercepted, session, body)
+        `body`: that of a compressed request, decoded; `refusal`: why its user gets none."""
+        made = self._begun(flow, intercepted, session, body, refusal)
         if type(made) is not Driver:  # else the driver knows its flow
             self.flow_traces.taken(flow)
         return made
 
     def _begun(
-        self, flow: http.HTTPFlow, intercepted: Intercepted, session: str, body: bytes | None
+        self,
+        flow: http.HTTPFlow,
+        intercepted: Intercepted,
+        session: str,
+        body: bytes | None,
+        refusal: Fault | None,
     ) -> Driver | ErrorResponse | Passing:
         assert intercepted.protocol is not None
         assert self._planner is not None
@@ -119,7 +132,7 @@ class Answering:
         trace = None
         if rule.trace or self.traces.is_on:
             trace = self.flow_traces.call(flow, call, facts, rule, intercepted, request)
-        turn = self._turn(call, intercepted)
+        turn = self._turn(call, intercepted) if refusal is None else _refused(intercepted.protocol, refusal)
         if isinstance(turn, Missing):
             record = Record(flow, call, intercepted.provider.name, (), trace=trace)
             return self._error_response(record, intercepted, turn)
@@ -237,6 +250,10 @@ class Answering:
         if self._former and not self._drivers:
             former, self._former = self._former, []
             self._closing = asyncio.get_running_loop().create_task(_close(former))
+
+
+def _refused(protocol: WireProtocol, refusal: Fault) -> Missing:
+    return Missing(protocol.error(refusal), refusal)
 
 
 def _without_target(protocol: WireProtocol, call: Call, plan: Plan) -> Missing:

@@ -18,6 +18,7 @@ from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.messages import headers_of, set_headers
 from addons.mitm.sink import Sink, answer_with
 from addons.records.journal import Journal
+from addons.records.record import user_of
 from addons.secrets.redaction import Blackout, key_shaped
 from addons.upstream.inflating import TooLong, inflated
 from protocols.model.errors import Fault
@@ -150,7 +151,21 @@ class Departure:
     def _begun(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes) -> Responder:
         if len(body) > MOST_VALUES and is_crowded(body):
             return answer_with(self._too_large(intercepted, f"{MOST_VALUES} values"))
+        if self._answering.users.is_capped(user_of(flow)):
+            return partial(self._when_admitted, flow, intercepted, body)
         return self._answering.begin(flow, intercepted, body=body).run
+
+    async def _when_admitted(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes, sink: Sink
+    ) -> None:
+        """A user with a limit may have to wait for the word of other proxies."""
+        async with self._answering.users.admitted(user_of(flow)) as refusal:
+            respond: Responder
+            try:
+                respond = self._answering.begin(flow, intercepted, body=body, refusal=refusal).run
+            except Exception as error:  # noqa: BLE001  # as in `dispatch`
+                respond = self._failed(flow, error)
+            await respond(sink)
 
     async def _when_decoded(self, flow: http.HTTPFlow, intercepted: Intercepted, sink: Sink) -> None:
         """A compressed request may come to much more than was sent."""

@@ -200,6 +200,8 @@ def _example(kind: str, loc: Loc) -> str | None:
 def _message(error: ErrorDetails) -> str:
     """Our message for what pydantic found; nothing of the value is in it."""
     context = error.get("ctx", {})
+    if error["loc"][:-1] == ("users",) and error["type"] in _NO_TABLE:
+        return "must be a table, such as { requests = 500 }"
     if example := _example(error["type"], error["loc"]):
         return example
     match error["type"]:

@@ -46,6 +46,20 @@ def warn_of_others(opts: options.Options, settings: Settings) -> Iterator[str]:
         )
 
 
+def warn_of_names(opts: options.Options, settings: Settings) -> Iterator[str]:
+    """A line where users have limits and nobody knows who calls."""
+    if settings.users and opts.proxyauth in (None, ""):
+        yield (
+            "[users]: nobody is asked for a name, so that no limit of a user holds: add --set "
+            "proxyauth=@FILE, a file of htpasswd"
+        )
+    if settings.users and opts.proxyauth == "any":
+        yield (
+            "[users]: with proxyauth=any everybody gives any name, so that a limit of a user holds for the "
+            "honest alone: add --set proxyauth=@FILE, a file of htpasswd"
+        )
+
+
 def paste_lines(opts: options.Options, port: int, host: str = _LOOPBACK) -> str:
     """What makes a tool go through this proxy, a line each, as a shell of POSIX takes it. `host` is how the
     tool's machine reaches us."""

@@ -23,6 +23,7 @@ from addons.config.rules import Rules
 from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
 from addons.config.tracing import Tracing
 from addons.config.trees import Unreadable, read_tree
+from addons.config.users import caps_of
 from addons.secrets.keys import key_file, located, numbered, unnumbered
 from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
@@ -31,6 +32,7 @@ from rewrite.catalog.layers import layered
 from rewrite.catalog.model_facts import meant, other_owner
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Rule, rule_target
+from rewrite.policies.user_caps import Caps
 from rewrite.responses.store import Bounds
 from rewrite.usage.own_prices import OwnPrices
 from rewrite.values.timeouts import TIMEOUTS, Deadlines, Limits, OnTruncation, Timeouts
@@ -70,6 +72,8 @@ class Settings:
     """How much is kept of responses that no provider keeps."""
     trace: Tracing = field(default_factory=Tracing)
     """Which calls leave traces, and where."""
+    users: Mapping[str, Caps] = field(default_factory=dict)
+    """How much users may use a day, by their names, see `users.folded`."""
     own_prices: Sequence[OwnPrices] = ()
     """What the user says of prices."""
     price_file: Path | None = None
@@ -150,6 +154,7 @@ def _loaded(
     reader = Rules(by_name, registry, errors)
     rules = tuple(reader.read(tables.routes))
     deadlines = tuple(reader.deadlines(tables.deadlines, TIMEOUTS))
+    users = caps_of(tables.users, errors)
     price_file = located(tables.prices.file, folder) if tables.prices.file else None
     own_prices = prices_in(price_file, errors) if price_file else ()
     if lines := [line for each in (errors, *(said.errors for said in elsewhere)) for line in each.lines()]:
@@ -166,6 +171,7 @@ def _loaded(
         responses=Bounds(**tables.responses.given()),
         trace=_tracing(tables.trace, folder),
         usage_kept=tables.usage.keep * 86_400.0,
+        users=users,
         own_prices=own_prices,
         price_file=price_file,
         upstream_proxy=tables.upstream.proxy,

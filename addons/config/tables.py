@@ -305,6 +305,19 @@ class UsageTable(Table):
     """Days for which a call is kept."""
 
 
+class UserTable(Table):
+    """How much one user may use a day, which begins at midnight in UTC. Who calls is known by the name that
+    `proxyauth` asks for; that in upper case is the same."""
+
+    requests: Annotated[int, Field(ge=1)] | None = None
+    """Calls. None: as many as there are."""
+    tokens: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Tokens of prompts and answers, those from a cache included. They are known after a call, so that calls
+    under way may pass the limit."""
+    cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """US dollars, of the calls whose cost is known."""
+
+
 class PricesTable(Table):
     """What calls cost whose provider does not say so itself."""
 
@@ -359,6 +372,7 @@ class Tables(Table):
     deadlines: list[DeadlineTable] = []
     trace: TraceTable = TraceTable()
     usage: UsageTable = UsageTable()
+    users: dict[Annotated[str, AfterValidator(values.user_name)], UserTable] = {}
     prices: PricesTable = PricesTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
@@ -385,6 +399,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("deadlines", "*", "match"): DeadlineMatchTable,
     ("trace",): TraceTable,
     ("usage",): UsageTable,
+    ("users", "*"): UserTable,
     ("prices",): PricesTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
@@ -394,7 +409,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
 }
 
 
-_NAMED = (("providers",), ("protocol_errors",))
+_NAMED = (("providers",), ("protocol_errors",), ("users",))
 """Tables whose names are the user's."""
 
 

@@ -70,6 +70,12 @@ def credential_name(name: str) -> str:
     return name
 
 
+def user_name(name: str) -> str:
+    if not (0 < len(name) <= 128 and name.isprintable() and name.strip()) or ":" in name:
+        raise ValueError("must be the name of a user, as it stands in the URL of the proxy")
+    return name
+
+
 def model_glob(glob: str) -> str:
     if not glob.removeprefix("!").strip():
         raise ValueError("must be a glob over names of models such as gpt-5*, or !*-pro for none of these")

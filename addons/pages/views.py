@@ -20,7 +20,8 @@ type Data = dict[str, Any]
 
 class Views:
     """Of one proxy. `live` gives the calls that are not over, `source` the config file in force;
-    `in_force` says whether there is a config, or the lack of one, that could be used."""
+    `in_force` says whether there is a config, or the lack of one, that could be used; `users` what those
+    with limits have used today."""
 
     def __init__(
         self,
@@ -29,9 +30,10 @@ class Views:
         source: Callable[[], Path | None],
         redactor: Redactor,
         in_force: Callable[[], bool],
+        users: Callable[[], Iterable[Data]] = tuple,
     ) -> None:
         self._overview, self._live, self._source, self._redactor = overview, live, source, redactor
-        self._in_force = in_force
+        self._in_force, self._users = in_force, users
 
     def health(self) -> Data:
         """Whether it serves, and what a program has to know to use it."""
@@ -50,7 +52,9 @@ class Views:
 
     def status(self) -> Data:
         """How the pools and the calls do that are not over."""
-        return {"version": VERSION, **self._overview.status(), "calls": self.calls()}
+        said = {"version": VERSION, **self._overview.status(), "calls": self.calls()}
+        users = [*self._users()]
+        return {**said, "users": users} if users else said
 
     def calls(self) -> list[Mapping[str, Any]]:
         """The longest under way first."""

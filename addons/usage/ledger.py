@@ -4,14 +4,16 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from addons.secrets.keys import located
 from addons.secrets.redaction import Redactor, fault
 from addons.usage.database import Database, Fault, Trouble
-from addons.usage.queries import Usage, usage
+from addons.usage.queries import Usage, by_user, usage
 from addons.usage.schema import NAME, Unusable, open_to_read
+from rewrite.policies.user_caps import Use
 from rewrite.usage.entry import CallEntry
 
 log = logging.getLogger("rotator")
@@ -33,6 +35,8 @@ CLOSING = 3.0
 
 KEPT = 400 * 86_400.0
 """Seconds for which calls are kept unless the config says otherwise."""
+
+_USERS_BEGIN_AGAIN = "%s: what users have used today cannot be read, and begins again: %s"
 
 OFF = "off"
 """What rotator_usage says where nothing is to be kept."""
@@ -97,6 +101,19 @@ class Ledger:
             return usage(connection, since, by)
         finally:
             connection.close()
+
+    def by_user(self, since: float) -> Mapping[str, Use]:
+        """What users used since `since`, in epoch seconds, as far as a file says so."""
+        if self.file is None or not self.file.exists():
+            return {}
+        try:
+            with closing(open_to_read(self.file)) as connection:
+                return by_user(connection, since)
+        except Unusable:  # another thread says so
+            return {}
+        except Trouble as error:
+            log.warning(_USERS_BEGIN_AGAIN, self.file, error)
+            return {}
 
     def _in_memory(self, since: float, by: Sequence[str]) -> Usage:
         with self._lock:

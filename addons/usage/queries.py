@@ -14,6 +14,7 @@ from msgspec import structs
 
 from addons.usage.schema import BOUNDS, CLASSES, SLOT, SUMS
 from addons.usage.store import day_of
+from rewrite.policies.user_caps import Use
 from rewrite.usage.entry import Tokens
 
 BY = ("provider", "model", "credential", "user", "day", "hour")
@@ -112,6 +113,19 @@ def usage(connection: sqlite3.Connection, since: float, by: Sequence[str]) -> Us
                 one.add(found[len(by) :])
     rows = sorted((sums.row(group) for group, sums in groups.items()), key=lambda row: _rank(row, by))
     return Usage(float(slot * SLOT), tuple(by), tuple(rows), total.row(()))
+
+
+def by_user(connection: sqlite3.Connection, since: float) -> Mapping[str, Use]:
+    """What each user used since `since`, in epoch seconds. Raises sqlite3.Error."""
+    found = connection.execute(_BY_USER, (int(since * 1000),))
+    return {user: Use(calls, tokens, cost) for user, calls, tokens, cost in found}
+
+
+_PAID = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
+_BY_USER = (
+    f"SELECT user, count(*), sum({' + '.join(_PAID)}), sum(coalesce(cost, 0.0)) "
+    "FROM call JOIN kind ON kind.id = kind WHERE at >= ? AND attempts > 0 GROUP BY user"
+)
 
 
 def _selects(slot: int, by: Sequence[str]) -> Iterator[tuple[str, tuple[object, ...]]]:

@@ -19,7 +19,7 @@ from addons.call.recognition import Intercepted
 from addons.mitm.messages import for_client
 from addons.mitm.websocket_session import Socket
 from addons.records.journal import Journal
-from addons.records.record import Record, same_user
+from addons.records.record import Record, same_user, user_of
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Headers
@@ -119,7 +119,8 @@ class Bridge:
         flow = self._turn_flow({**body, "stream": True})
         reply = TurnReply(socket, create.stream_id)
         try:
-            await self._answering.begin(flow, self._intercepted, self._name).run(reply)
+            async with self._answering.users.admitted(user_of(flow)) as refusal:
+                await self._answering.begin(flow, self._intercepted, self._name, refusal=refusal).run(reply)
             await reply.drained()
         except Exception as error:  # noqa: BLE001  # one turn fails, and its client gets an error
             self._journal.failed(f"a turn to {self._intercepted.provider.name}", error)

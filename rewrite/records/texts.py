@@ -25,6 +25,7 @@ _KEYS = (
     "cost",
     "cost_source",
     "verdict",
+    "user",
 )
 
 
@@ -187,6 +188,8 @@ def _happened(record: Mapping[str, Any]) -> Iterator[str]:
         yield said
     for label, why in record.get("skipped", {}).items():
         yield f"skipped {label}: {why}"
+    if user := record.get("user"):
+        yield f"user {user}"
     if losses := record.get("losses"):
         yield f"lost {', '.join(_fields(losses))}"
 

@@ -18,6 +18,7 @@ from addons.credentials.pool import Pool
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.secrets.redaction import Redactor
+from addons.team.users import Users
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
@@ -79,6 +80,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[http.HTTPFlow],
         Traces(redactor),
         FieldCache(lambda: 0.0, redactor.holds_secret),
         unwatched(journal),
+        Users(lambda: 0.0, lambda: None),
     )
     answering.configure(settings, Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None))))
     departure = Departure(interception, Forwarder(pool, journal), answering, journal, Bench().own_host)

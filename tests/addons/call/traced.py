@@ -19,6 +19,7 @@ from addons.credentials.pool import Pool
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.secrets.redaction import Redactor
+from addons.team.users import Users
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
@@ -71,6 +72,7 @@ class TracedProxy:
             self.traces,
             FieldCache(lambda: 0.0, redactor.holds_secret),
             unwatched(journal),
+            Users(lambda: 0.0, lambda: None),
         )
         self.answering.configure(settings, self._upstream)
         self.departure = Departure(

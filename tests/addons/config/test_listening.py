@@ -7,11 +7,12 @@ from mitmproxy import options
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
-from addons.config.listening import COPIES, paste_line, paste_lines, warn_of_others
+from addons.config.listening import COPIES, paste_line, paste_lines, warn_of_names, warn_of_others
 from addons.config.providers import Configured
 from addons.config.settings import Settings
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
+from rewrite.policies.user_caps import Caps
 
 KEY = PoolCredential(Credential("one", "openai"), SecretStr("sk-one"))
 OPENAI = Provider("openai", "https://api.openai.com", ("api.openai.com",), ())
@@ -62,6 +63,18 @@ def test_nobody_is_warned_of_where_nobody_can_spend_a_key(
     values: dict[str, object], settings: Settings
 ) -> None:
     assert list(warn_of_others(opts(**values), settings)) == []
+
+
+@pytest.mark.parametrize(
+    ("proxyauth", "why"), [(None, "nobody is asked for a name"), ("any", "everybody gives any name")]
+)
+def test_limits_of_users_that_nobody_knows_are_warned_of(proxyauth: str | None, why: str) -> None:
+    limited = Settings(users={"alice": Caps(requests=1)})
+    (line,) = warn_of_names(opts(proxyauth=proxyauth), limited)
+    assert why in line
+    assert line.endswith("add --set proxyauth=@FILE, a file of htpasswd")
+    assert list(warn_of_names(opts(proxyauth="@passwords"), limited)) == []
+    assert list(warn_of_names(opts(proxyauth=proxyauth), Settings())) == []
 
 
 def test_the_lines_name_the_files_that_there_are(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from addons.usage.queries import MEMORY, Row, Usage, as_data, by_of, from_data, since_of, usage
+from addons.usage.queries import MEMORY, Row, Usage, as_data, by_of, by_user, from_data, since_of, usage
 from addons.usage.schema import Unusable, open_to_read, open_to_write
 from addons.usage.store import write
+from rewrite.policies.user_caps import Use
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry, Tokens
 from tests.addons.usage.calls import NOON, call
@@ -211,3 +212,12 @@ def test_a_file_that_nobody_has_written_to_says_so(tmp_path: Path) -> None:
     (tmp_path / "usage.sqlite").touch()
     with pytest.raises(Unusable, match="nothing is kept in it as yet"):
         open_to_read(tmp_path / "usage.sqlite")
+
+
+def test_what_users_used_since_a_time(ledger: sqlite3.Connection) -> None:
+    alice = [call(number, user="alice", at=NOON + number) for number in range(3)]
+    refused = call(9, user="alice", attempts=0, tokens=None, cost=None, verdict=Verdict.REFUSED)
+    unpriced = call(5, user="bob", cost=None, tokens=None)
+    write(ledger, [*alice, refused, unpriced])
+    assert by_user(ledger, NOON + 1) == {"alice": Use(2, 2 * (8 + 4 + 9), 0.5)}
+    assert by_user(ledger, NOON)["bob"] == Use(1, 0, 0.0)

@@ -1,0 +1,112 @@
+"""Users with passwords in a file of htpasswd, of whom one has a limit a day."""
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e import sdk
+from tests.e2e.proxy import Proxy
+from tests.e2e.talk import PATIENCE, ask, trusting
+from tests.rotator.command import rotator
+from tests.vendor import VendorThread
+
+CONFIG = """
+[providers.openai]
+base_url = "{url}"
+websocket = "bridge"
+credentials = [{{ name = "one", key = "env:ONE" }}]
+[providers.anthropic]
+base_url = "{url}"
+credentials = [{{ name = "two", key = "env:ONE" }}]
+[users.alice]
+requests = 2
+[users.carol]
+tokens = 1
+"""
+KEYS = {"ONE": "sk-pool-number-one"}
+PASSWORDS = {name: f"open-sesame-of-{name}" for name in ("alice", "bob", "carol")}
+
+
+def htpasswd(folder: Path) -> Path:
+    lines = [
+        f"{name}:{{SHA}}{b64encode(hashlib.sha1(password.encode()).digest()).decode()}\n"
+        for name, password in PASSWORDS.items()
+    ]
+    (folder / "passwords").write_text("".join(lines))
+    return folder / "passwords"
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[VendorThread]:
+    with VendorThread() as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(vendor: VendorThread, tmp_path: Path) -> Iterator[Proxy]:
+    vendor.requests.clear()
+    with started(vendor, tmp_path) as running:
+        yield running
+    assert "Traceback" not in running.log
+    assert "open-sesame" not in running.log
+
+
+def started(vendor: VendorThread, folder: Path) -> Proxy:
+    options = ("--set", f"proxyauth=@{htpasswd(folder)}", "--set", "rotator_usage=usage.sqlite")
+    return Proxy(folder, CONFIG.format(url=vendor.base_url), keys=KEYS, options=options)
+
+
+def url_of(proxy: Proxy, user: str) -> str:
+    return f"http://{user}:{PASSWORDS[user]}@127.0.0.1:{proxy.port}"
+
+
+def asks(proxy: Proxy, user: str, url: str = "https://api.openai.com/v1/chat/completions") -> httpx.Response:
+    with httpx.Client(
+        proxy=url_of(proxy, user), verify=trusting(proxy), trust_env=False, timeout=PATIENCE
+    ) as http:
+        return http.post(url, content=ask(), headers={"authorization": "Bearer own"})
+
+
+def test_who_has_used_all_is_refused_and_others_are_not(proxy: Proxy, vendor: VendorThread) -> None:
+    assert [asks(proxy, "alice").status_code for _ in range(2)] == [200, 200]
+    refused = asks(proxy, "alice")
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (429, "false")
+    error = refused.json()["error"]
+    assert error["code"] == "insufficient_quota"
+    assert "alice has used all that this proxy allows (calls a day: 2); more from " in error["message"]
+    assert asks(proxy, "bob").status_code == 200
+    in_other_words = asks(proxy, "alice", "https://api.anthropic.com/v1/messages")
+    assert (in_other_words.status_code, in_other_words.json()["type"]) == (429, "error")
+    assert len(vendor.requests) == 3
+    log = proxy.wait_log("verdict=", count=5)
+    assert log.count("verdict=refused user=alice") == 2
+    assert log.count("verdict=ok user=bob") == 1
+
+
+def test_an_sdk_does_not_ask_again(proxy: Proxy) -> None:
+    environment = proxy.environment() | {"HTTPS_PROXY": url_of(proxy, "alice")}
+    request = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    found = sdk.run("openai-current", "openai_chat", environment, calls=3, request=request)
+    assert "alice has used all that this proxy allows" in str(found["error"])
+    assert proxy.wait_log("verdict=refused").count("verdict=refused") == 1
+
+
+def test_tokens_count_once_the_call_is_over(proxy: Proxy) -> None:
+    assert asks(proxy, "carol").status_code == 200
+    assert "(tokens a day: 1)" in asks(proxy, "carol").text
+
+
+def test_a_restart_forgets_nothing(vendor: VendorThread, tmp_path: Path) -> None:
+    with started(vendor, tmp_path) as first:
+        assert [asks(first, "alice").status_code for _ in range(2)] == [200, 200]
+    with started(vendor, tmp_path) as again:
+        assert asks(again, "alice").status_code == 429
+        shown = rotator(tmp_path, "status", environment={"HTTPS_PROXY": url_of(again, "bob")})
+        assert "user alice  2 of 2 requests" in shown.stdout
+        by_user = rotator(tmp_path, "usage", "--by", "user", "--json", "--file", "usage.sqlite")
+        assert json.loads(by_user.stdout)["rows"][0]["user"] == "alice"
