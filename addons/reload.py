@@ -25,6 +25,7 @@ from addons.secrets.redaction import Redactor
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
 from addons.state.field_values import FieldValues
 from addons.state.keeper import Keeper
+from addons.store.connection import Connection
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
 from addons.usage.ledger import Ledger
@@ -40,6 +41,8 @@ class Lasting:
 
     keeper: Keeper
     """What is known of credentials."""
+    store: Connection
+    """What other proxies know of them."""
     ledger: Ledger
     """What calls used and cost."""
     prices: PriceTable
@@ -62,7 +65,7 @@ class Control:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
-        self._prices = lasting.prices
+        self._prices, self._store = lasting.prices, lasting.store
         fields = answering.fields
         self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
@@ -85,6 +88,7 @@ class Control:
         """The event loop runs: look after the files."""
         self._watch.start()
         self._watch_logins.start()
+        self._store.start()
         self._keeper.start()
         self._values.start()
         self._answering.checker.start()
@@ -99,6 +103,7 @@ class Control:
         await self._answering.close()
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
+        await self._store.stop()
         await self._values.stop()
         self._journal.settle()
         await asyncio.to_thread(self._ledger.close)
@@ -155,6 +160,7 @@ class Control:
             return
         self._settings = settings
         self._interception.configure(settings)
+        self._share(settings)
         self._keeper.follow()
         self._forwarder.configure(found, upstream)
         self._say_once((*notices(opts, os.environ), in_short(found)))
@@ -167,6 +173,11 @@ class Control:
         self._watch.files(self._watched(settings))
         self._watch_logins.files(self._logins.files)
         self._decrypt(settings, opts)
+
+    def _share(self, settings: Settings) -> None:
+        if settings.shared is not None:
+            self._redactor.keep(settings.shared.secrets)
+        self._store.configure(settings.shared)
 
     def _watched(self, settings: Settings) -> Sequence[Path]:
         return (*watched(settings), self._prices.updated)

@@ -62,6 +62,7 @@ from addons.startup import (
     unknown_options,
 )
 from addons.state.keeper import Keeper
+from addons.store.connection import Connection
 from addons.team.users import Users
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
@@ -170,7 +171,8 @@ class Rotator:
         )
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        lasting = Lasting(Keeper(pool, clock, self._journal.failed), ledger, prices)
+        store = Connection(clock, self._journal.failed)
+        lasting = Lasting(Keeper(pool, clock, self._journal.failed), store, ledger, prices)
         self._control = Control(*passing, redactor, logins, lasting)
 
     def load(self, loader: addonmanager.Loader) -> None:

@@ -67,6 +67,7 @@ SECTIONS: Mapping[str, type[Table]] = {
     "[prices]": tables.PricesTable,
     "[report]": tables.ReportTable,
     "[responses]": tables.ResponsesTable,
+    "[state]": tables.StateTable,
     "[browsers]": tables.BrowsersTable,
     "[limits]": tables.LimitsTable,
     "[upstream]": tables.UpstreamTable,

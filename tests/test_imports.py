@@ -26,7 +26,7 @@ FOLDERS = {
         "views",
         "credentials, records, team",
         "oauth",
-        "upstream",
+        "store, upstream",
         "config, mitm, usage",
         "hooks",
         "runtime, secrets",

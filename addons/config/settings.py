@@ -20,6 +20,7 @@ from addons.config.prices import prices_in
 from addons.config.provider_files import Said, data, files_of, in_folder, installed, own_facts
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
+from addons.config.shared_state import SharedState, key_files, shared_state
 from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
 from addons.config.tracing import Tracing
 from addons.config.trees import Unreadable, read_tree
@@ -82,6 +83,8 @@ class Settings:
     """Seconds for which is kept what a call used and cost."""
     upstream_proxy: str = field(default="", repr=False)
     """The URL of a proxy towards the providers, which may hold a password; empty: none."""
+    shared: SharedState | None = None
+    """The server that state is shared through with other proxies. None: it is not shared."""
     browsers: frozenset[str] = frozenset()
     """Origins of web pages that may use the pools, in lower case."""
     report_headers: bool = False
@@ -155,6 +158,7 @@ def _loaded(
     rules = tuple(reader.read(tables.routes))
     deadlines = tuple(reader.deadlines(tables.deadlines, TIMEOUTS))
     users = caps_of(tables.users, errors)
+    shared = shared_state(tables.state, keys)
     price_file = located(tables.prices.file, folder) if tables.prices.file else None
     own_prices = prices_in(price_file, errors) if price_file else ()
     if lines := [line for each in (errors, *(said.errors for said in elsewhere)) for line in each.lines()]:
@@ -175,6 +179,7 @@ def _loaded(
         own_prices=own_prices,
         price_file=price_file,
         upstream_proxy=tables.upstream.proxy,
+        shared=shared,
         browsers=frozenset(tables.browsers.allow),
         report_headers=tables.report.headers,
         clients=known_clients(),
@@ -254,6 +259,7 @@ def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:
         for credential in table.credentials:
             if path := key_file(credential.key, folder):
                 yield path
+    yield from key_files(tables.state, folder)
 
 
 def _short_keys(providers: Sequence[Configured]) -> Iterator[str]:

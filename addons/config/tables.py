@@ -336,6 +336,25 @@ class ResponsesTable(Table):
     """Of each client's credential at each provider."""
 
 
+class StateTable(Table):
+    """Several proxies that share what they know through a server of Redis or Valkey."""
+
+    url: Annotated[str, AfterValidator(values.state_url)] = ""
+    """`redis://HOST:6379`, `rediss://` with TLS, or `unix:///path/of/the.sock`. Empty: nothing is shared."""
+    user: str = ""
+    """Whom it is asked as. Empty: the server's default user."""
+    password: str = ""
+    """`env:NAME`, `file:PATH` or `cmd:COMMAND`. Never the password itself."""
+    database: Annotated[int, Field(ge=0)] = 0
+    """The number of the database, which may stand in the URL instead."""
+    prefix: Annotated[str, AfterValidator(values.state_prefix)] = "rotator:"
+    """What the names of all keys there begin with. Proxies of one prefix share what they know."""
+    oauth_tokens: Literal["off", "shared"] = "off"
+    """Whether the tokens of logins are kept there, encrypted."""
+    key: str = ""
+    """What they are encrypted with: `env:NAME`, `file:PATH` or `cmd:COMMAND`."""
+
+
 class BrowsersTable(Table):
     """Origins of web pages that may use the pools."""
 
@@ -376,6 +395,7 @@ class Tables(Table):
     prices: PricesTable = PricesTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
+    state: StateTable = StateTable()
     browsers: BrowsersTable = BrowsersTable()
     report: ReportTable = ReportTable()
     limits: LimitsTable = LimitsTable()
@@ -403,6 +423,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("prices",): PricesTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
+    ("state",): StateTable,
     ("browsers",): BrowsersTable,
     ("report",): ReportTable,
     ("limits",): LimitsTable,

@@ -15,6 +15,8 @@ _PERIODS = frozenset({"day", "week", "month"})
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 1.0, 366 * 86_400.0
 _MOST = 1e15
 """As far as can be counted in parts."""
+_DATABASE = re.compile(r"/?|/[0-9]{1,5}")
+_PREFIX = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)?")
 _CODE = re.compile(r"[^\0]+\.py:[^\W\d]\w*|[a-z0-9]+([._-][a-z0-9]+)*")
@@ -41,6 +43,40 @@ def proxy(url: str) -> str:
     if not good:
         raise ValueError("must be an address such as http://proxy.example.com:3128, or empty for none")
     return url
+
+
+def state_url(url: str) -> str:
+    if not url:
+        return url
+    form = "must be redis://HOST:6379, rediss://HOST:6379 (TLS) or unix:///path/of/the.sock"
+    try:
+        parts = urlsplit(url)
+        has_path = not parts.netloc and len(parts.path) > 1
+        named = has_path if parts.scheme == "unix" else bool(parts.hostname)
+        several = "," in parts.netloc or "sentinel" in parts.scheme or "cluster" in parts.scheme
+        if not several:
+            named = named and parts.port != 0
+    except ValueError:
+        raise ValueError(form) from None
+    if several:
+        raise ValueError(f"Sentinel and Cluster are not supported: name one server: {form}")
+    if parts.password is not None:
+        raise ValueError('has a password in it, which is refused: write password = "env:NAME" beside the url')
+    if parts.username is not None:
+        raise ValueError("has a user in it: write user = ... beside the url")
+    if parts.query or parts.fragment:
+        raise ValueError(f"takes no options (? or #), Sentinel and Cluster are not supported: {form}")
+    if parts.scheme not in {"redis", "rediss", "unix"} or not named:
+        raise ValueError(form)
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+        raise ValueError("has more after the host than the number of a database, such as /0")
+    return url
+
+
+def state_prefix(text: str) -> str:
+    if not _PREFIX.fullmatch(text):
+        raise ValueError('must be 1 to 64 letters, digits and - . _ : such as "rotator:"')
+    return text
 
 
 def host(host: str) -> str:

@@ -1,0 +1,120 @@
+"""One connection to a server of Redis or Valkey, by the package `redis`: commands out, answers in.
+
+Loaded only where a config names such a server: the package is an extra. Its exceptions become ours here.
+"""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Iterable, Iterator
+from socket import gaierror
+from typing import Any
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+
+from addons.config.shared_state import SharedState
+from addons.store.line import Answer, NotLoaded, Refused, StoreLost, Words
+
+OPENING = 2.0
+"""Seconds in which a connection has to be ready."""
+
+_RESP2 = 2
+_LONGEST = 160
+"""Characters of what a server says of an error."""
+
+
+class Wire:
+    """A connection that is open. Whoever sends commands reads as many answers, in their order."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+
+    async def send(self, commands: Iterable[Words]) -> None:
+        """Raises StoreLost."""
+        packed = self._connection.pack_commands(commands)
+        try:
+            await self._connection.send_packed_command(packed, check_health=False)
+        except (RedisError, OSError) as error:
+            raise StoreLost(_reason(error)) from error
+
+    async def answer(self) -> Answer:
+        """The next one. Raises StoreLost, and Refused where the server answers with an error."""
+        try:
+            found: Answer = await self._connection.read_response()
+        except NoScriptError as error:
+            raise NotLoaded(_said(error)) from error
+        except ResponseError as error:
+            raise Refused(_said(error)) from error
+        except (RedisError, OSError, ValueError) as error:
+            raise StoreLost(_reason(error)) from error
+        return found
+
+    async def close(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+
+async def opened(server: SharedState, name: str) -> Wire:
+    """A connection that the server lists by `name`. Raises StoreLost."""
+    connection = _connection(server, name)
+    try:
+        async with asyncio.timeout(OPENING):
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis has no types here
+    except TimeoutError:
+        await connection.disconnect(nowait=True)
+        raise StoreLost(f"no answer within {OPENING:g} s") from None
+    except (RedisError, OSError, ValueError) as error:
+        await connection.disconnect(nowait=True)
+        raise StoreLost(_reason(error)) from error
+    return Wire(connection)
+
+
+def _connection(server: SharedState, name: str) -> AbstractConnection:
+    address, password = server.address, server.password
+    common: dict[str, Any] = {
+        "db": server.database,
+        "username": server.user or None,
+        "password": password.get_secret_value() if password else None,
+        "client_name": name,
+        "protocol": _RESP2,
+        "socket_timeout": None,
+        "socket_connect_timeout": OPENING,
+    }
+    if address.path:
+        return UnixDomainSocketConnection(path=address.path, **common)
+    kind = SSLConnection if address.is_secure else Connection
+    return kind(host=address.host, port=address.port, **common)
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:_LONGEST].rstrip(".")
+
+
+def _reason(error: BaseException) -> str:
+    """Why there is no connection, in few words."""
+    if isinstance(error, AuthenticationError | ResponseError):
+        return _said(error)
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted: {cause.verify_message}"
+            case ssl.SSLError():
+                return "TLS failed: is it spoken there?"
+            case gaierror():
+                return "the host name cannot be resolved"
+            case OSError(errno=int(number)):
+                return os.strerror(number)
+            case TimeoutError():
+                return "no answer in time"
+    return _said(error) or "the connection was closed"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
