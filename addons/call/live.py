@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from addons.records.record import Record
+from addons.records.record import Record, user_of
 from rewrite.credentials.evidence import session_hash
 from rewrite.exchange.exchange import Exchange, State
 
@@ -51,6 +51,8 @@ class LiveCall:
     """How often a provider was asked, this time included."""
     session: str
     """A hash of its conversation's id, as traces have it. Empty: no header of the client names one."""
+    user: str = ""
+    """Who called, by proxyauth. Empty: anybody."""
 
 
 def live_call(record: Record, exchange: Exchange, wait: Wait, now: float) -> LiveCall:
@@ -68,4 +70,5 @@ def live_call(record: Record, exchange: Exchange, wait: Wait, now: float) -> Liv
         seconds=None if waits.due is None else round(max(waits.due - now, 0.0), 3),
         attempts=exchange.attempts,
         session=session_hash(record.call.headers),
+        user=user_of(record.flow),
     )

@@ -28,8 +28,11 @@ from rewrite.usage.entry import CallEntry, Tokens
 MOST_MODELS = 100
 """Models that get labels of their own."""
 
+MOST_USERS = 100
+"""Users that do."""
+
 OTHER = "other"
-"""The label of all other models."""
+"""The label of all others."""
 
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -91,10 +94,13 @@ class Metrics(Collector):
         self._classes: Counter[Labels] = Counter()
         self._cost: dict[Labels, float] = {}
         self._failed: Counter[Labels] = Counter()
+        self._users = _OfUsers()
 
     def take(self, entries: Iterable[CallEntry]) -> None:
         for entry in entries:
             self._note(entry)
+            if entry.user:
+                self._users.note(entry)
 
     def _note(self, entry: CallEntry) -> None:
         provider, model, served = self._named(entry)
@@ -143,6 +149,38 @@ class Metrics(Collector):
         yield _counter("rotator_cost_dollars", "What calls cost, where known.", cost, self._cost)
         text = "Tokens of attempts that failed."
         yield _counter("rotator_failed_tokens", text, ("provider",), self._failed)
+        yield from self._users.families()
+
+
+class _OfUsers:
+    """What calls of those came to who have a name."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._calls: Counter[Labels] = Counter()
+        self._tokens: Counter[Labels] = Counter()
+        self._cost: dict[Labels, float] = {}
+
+    def note(self, entry: CallEntry) -> None:
+        name = self._named(entry.user)
+        self._calls[name, entry.verdict.value] += 1
+        if entry.tokens is not None:
+            self._tokens[name,] += entry.tokens.total
+        if entry.cost:
+            self._cost[name,] = self._cost.get((name,), 0.0) + entry.cost
+
+    def _named(self, user: str) -> str:
+        """Where any name will do, clients invent them."""
+        if len(self._names) < MOST_USERS:
+            self._names.add(user)
+        return user if user in self._names else OTHER
+
+    def families(self) -> Iterator[Metric]:
+        labels = "user", "verdict"
+        yield _counter("rotator_user_calls", "Calls of a user that are over.", labels, self._calls)
+        yield _counter("rotator_user_tokens", "Tokens of a user.", ("user",), self._tokens)
+        text = "What calls of a user cost, where known."
+        yield _counter("rotator_user_cost_dollars", text, ("user",), self._cost)
 
 
 def _error_of(entry: CallEntry) -> str:

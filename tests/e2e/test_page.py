@@ -157,6 +157,7 @@ def test_what_clients_send_is_text_and_nothing_else(
         call(proxy, MARKUP)
         expect(page.locator("#last tbody tr")).to_contain_text("<img src=x")
         assert page.locator("img").count() == 0
+        expect(page.locator("#last .user").first).to_be_hidden()
         assert page.title() == "rotator"
 
 
@@ -240,6 +241,7 @@ def full() -> Bench:
             attempts=attempts,
             first_token=first,
             cost=0.01 * (count % 7),
+            user=f"user-{count % 2}",
         )
         bench.recent.take([entry])
         bench.ledger.take([entry])
@@ -276,6 +278,8 @@ def test_it_fits_each_screen(chromium: Browser, view: str, tmp_path: Path) -> No
         page.locator("label[for=range-week]").click()
         expect(page.locator(".chart").first.locator(".figure")).to_contain_text("10k")
         expect(page.locator("#models tbody tr")).to_have_count(5)
+        expect(page.locator("#users tbody tr")).to_have_count(2)
+        expect(page.locator("#last tbody tr").first).to_contain_text("user-1")
         page.locator("label[for=range-day]").click()
         expect(page.locator(".chart").first.locator(".figure")).to_contain_text("10k")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

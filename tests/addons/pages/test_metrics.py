@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from addons.pages.metrics import MOST_MODELS, Current, Metrics, exposition
+from addons.pages.metrics import MOST_MODELS, MOST_USERS, Current, Metrics, exposition
 from rewrite.records.verdict import Verdict
 from tests.addons.entries import ended
 from tests.addons.pages.bench import KEY, Bench
@@ -93,6 +93,25 @@ def test_models_that_clients_invent_are_no_labels() -> None:
     metrics.take([ended(model="", served="")])
     found = read(metrics).labels("gen_ai_client_operation_duration_seconds_count", "gen_ai_request_model")
     assert found == {"other", "", *(f"taken-{count}" for count in range(MOST_MODELS))}
+
+
+def test_users_have_sums_of_their_own() -> None:
+    metrics = Metrics()
+    metrics.take([ended(), ended(user="alice"), ended(user="alice", verdict=Verdict.REFUSED, tokens=None)])
+    found = read(metrics)
+    assert found.value("rotator_user_calls_total", user="alice", verdict="ok") == 1
+    assert found.value("rotator_user_calls_total", user="alice", verdict="refused") == 1
+    assert found.value("rotator_user_tokens_total", user="alice") == 1050
+    assert found.value("rotator_user_cost_dollars_total", user="alice") == 0.5
+    assert found.labels("rotator_user_calls_total", "user") == {"alice"}
+
+
+def test_users_that_clients_invent_are_no_labels() -> None:
+    metrics = Metrics()
+    metrics.take([ended(user=f"user-{number}") for number in range(MOST_USERS + 9)])
+    found = read(metrics)
+    assert len(found.labels("rotator_user_calls_total", "user")) == MOST_USERS + 1
+    assert found.value("rotator_user_calls_total", user="other", verdict="ok") == 9
 
 
 def test_the_state_of_now_is_read_from_the_pool() -> None:
