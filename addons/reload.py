@@ -26,6 +26,7 @@ from addons.startup import Connecting, connecting, make_upstream, provider_hosts
 from addons.state.field_values import FieldValues
 from addons.state.keeper import Keeper
 from addons.store.connection import Connection
+from addons.store.roster import Roster
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
 from addons.usage.ledger import Ledger
@@ -43,6 +44,8 @@ class Lasting:
     """What is known of credentials."""
     store: Connection
     """What other proxies know of them."""
+    roster: Roster
+    """Which proxies share that."""
     ledger: Ledger
     """What calls used and cost."""
     prices: PriceTable
@@ -65,7 +68,7 @@ class Control:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
-        self._prices, self._store = lasting.prices, lasting.store
+        self._prices, self._store, self._roster = lasting.prices, lasting.store, lasting.roster
         fields = answering.fields
         self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
@@ -103,6 +106,7 @@ class Control:
         await self._answering.close()
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
+        await self._roster.leave()
         await self._store.stop()
         await self._values.stop()
         self._journal.settle()

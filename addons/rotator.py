@@ -63,6 +63,7 @@ from addons.startup import (
 )
 from addons.state.keeper import Keeper
 from addons.store.connection import Connection
+from addons.store.roster import Roster
 from addons.team.users import Users
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
@@ -172,7 +173,8 @@ class Rotator:
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         store = Connection(clock, self._journal.failed)
-        lasting = Lasting(Keeper(pool, clock, self._journal.failed), store, ledger, prices)
+        roster = Roster(store, clock)
+        lasting = Lasting(Keeper(pool, clock, self._journal.failed), store, roster, ledger, prices)
         self._control = Control(*passing, redactor, logins, lasting)
 
     def load(self, loader: addonmanager.Loader) -> None:

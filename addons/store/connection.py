@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from importlib import import_module
 from time import time
@@ -76,6 +76,7 @@ class Connection:
         self._line = Line(failed)
         self._heard: dict[str, list[Heard]] = {}
         self._on_up: list[Callable[[], Awaitable[None]]] = []
+        self._during: list[Callable[[], Coroutine[None, None, None]]] = []
         self._on_down: list[Callable[[], None]] = []
         self._on_time: list[Callable[[float], None]] = []
         self._is_connected, self._is_running = False, False
@@ -122,6 +123,10 @@ class Connection:
         """Called in the order of registering, when the store can be reached: it is up when all have returned.
         `call` and `command` work in it."""
         self._on_up.append(callback)
+
+    def during(self, task: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Runs while the store is up. Where it raises a StoreError, the connection is opened again."""
+        self._during.append(task)
 
     def on_down(self, callback: Callable[[], None]) -> None:
         """Called when the store was lost, after it was up."""
@@ -211,7 +216,9 @@ class Connection:
             await asyncio.wait([former])
         wires = await asyncio.to_thread(import_module, "addons.store.wire")
         opened = partial(wires.opened, shared, f"rotator-{self.proxy}")
-        session = partial(Session, self._line, self.channel, self._hear, self._greet, self._failed)
+        session = partial(
+            Session, self._line, self.channel, self._hear, self._greet, self._during, self._failed
+        )
         delay = _SOON
         while True:
             error = await session().run(opened)

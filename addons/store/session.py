@@ -1,7 +1,7 @@
 """One life of the two connections to the store: one for commands, one for what others changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from addons.store.line import LOOK, Line, StoreError, StoreLost, Wire
@@ -14,7 +14,7 @@ _MESSAGE = b"message"
 
 class Session:
     """`heard` gets the messages of `channel`. `greet` does what has to be done before the store is used; the
-    line is served by then."""
+    line is served by then. `during`: tasks of those who use it."""
 
     def __init__(
         self,
@@ -22,10 +22,11 @@ class Session:
         channel: str,
         heard: Callable[[bytes], None],
         greet: Callable[[], Awaitable[None]],
+        during: Iterable[Callable[[], Coroutine[None, None, None]]],
         failed: Callable[[str, Exception], None],
     ) -> None:
         self._line, self._channel = line, channel
-        self._heard, self._greet, self._failed = heard, greet, failed
+        self._heard, self._greet, self._during, self._failed = heard, greet, during, failed
         self._is_alive = True
 
     async def run(self, opened: Callable[[], Awaitable[Wire]]) -> StoreError:
@@ -51,6 +52,8 @@ class Session:
             tasks.create_task(self._listen(changes))
             tasks.create_task(self._watch(changes))
             await self._greet()
+            for task in self._during:
+                tasks.create_task(task())
 
     def _cause(self, group: ExceptionGroup) -> StoreError:
         """The first thing that went wrong. What is no fault of the store is one of ours."""
