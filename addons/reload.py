@@ -87,6 +87,11 @@ class Control:
         """The config file in force. None: there is none."""
         return self._settings.source if self._settings else None
 
+    @property
+    def drain_timeout(self) -> float:
+        """Seconds in which calls may end by themselves at the end of the proxy."""
+        return self._settings.drain_timeout if self._settings else 0.0
+
     def start(self) -> None:
         """The event loop runs: look after the files."""
         self._watch.start()

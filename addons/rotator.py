@@ -52,6 +52,7 @@ from addons.reload import Control, Lasting
 from addons.runtime import memory
 from addons.runtime.clock import EpochClock, by_the_loop
 from addons.secrets.redaction import Lines, Redactor
+from addons.shutdown import GracefulShutdown
 from addons.startup import (
     Quiet,
     bad_options,
@@ -155,6 +156,7 @@ class Rotator:
             lambda: self._control.source,
             redactor,
             lambda: self._control.in_force,
+            lambda: self._flows.draining.is_on,
             users.status,
         )
         current = Current(views.status, self._journal.outcomes)
@@ -175,7 +177,9 @@ class Rotator:
         store = Connection(clock, self._journal.failed)
         roster = Roster(store, clock)
         lasting = Lasting(Keeper(pool, clock, self._journal.failed), store, roster, ledger, prices)
-        self._control = Control(*passing, redactor, logins, lasting)
+        control = self._control = Control(*passing, redactor, logins, lasting)
+        begun, timeout = self._pages.feed.close, lambda: control.drain_timeout
+        self._shutdown = GracefulShutdown(self._flows.draining, self._answering, begun, timeout)
 
     def load(self, loader: addonmanager.Loader) -> None:
         register(loader)
@@ -224,6 +228,7 @@ class Rotator:
         self._control.start()
         self._front.start()
         self._pages.start(ctx.master)
+        self._shutdown.start(ctx.master)
         memory.settle()
         if lines := os.environ.get(PASTE):
             sys.stdout.write(f"{lines}\n")
@@ -232,6 +237,7 @@ class Rotator:
         self._pages.close()
         self._front.uninstall()
         await self._control.stop()
+        self._shutdown.close()
 
     def http_connect(self, flow: http.HTTPFlow) -> Awaitable[object] | None:
         forget_password(flow)
@@ -253,8 +259,9 @@ class Rotator:
         try:
             intercepted = self._interception.admit(flow)
             response = self._interception.error_response(flow)
-            if flow.response is not None:
-                return None  # another add-on has answered, for want of a password (proxyauth) above all
+            if flow.response is not None:  # another add-on has answered, for want of a password above all
+                self._without_password(flow)
+                return None
             if ours := response or self._at_once(flow, intercepted):
                 _answer(flow, ours)
             elif intercepted and (intercepted.operation or is_short(flow.request)):
@@ -266,6 +273,11 @@ class Rotator:
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an answer
             self._failed(flow, error)
         return None
+
+    def _without_password(self, flow: http.HTTPFlow) -> None:
+        """What proxyauth has refused, but for what load balancers ask."""
+        if self._pages.own_host.has(flow) and (health := self._pages.own_host.health(flow)):
+            _answer(flow, health)
 
     def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
         """An answer that no provider is asked for: about a kept response, or to a handshake."""
@@ -328,7 +340,8 @@ class Rotator:
             return False
         self._departure.block(flow)
         self._interception.strip(flow)
-        _answer(flow, flow.response or own_address(flow.request, self._registry, ctx.options))
+        health = self._pages.own_host.health(flow)
+        _answer(flow, health or flow.response or own_address(flow.request, self._registry, ctx.options))
         return True
 
 

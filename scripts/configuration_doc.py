@@ -71,6 +71,7 @@ SECTIONS: Mapping[str, type[Table]] = {
     "[browsers]": tables.BrowsersTable,
     "[limits]": tables.LimitsTable,
     "[upstream]": tables.UpstreamTable,
+    "[shutdown]": tables.ShutdownTable,
 }
 """Each table but those of a provider, which docs/providers.md has."""
 

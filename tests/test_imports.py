@@ -19,7 +19,7 @@ FOLDERS = {
         "rotator",
         "reload",
         "options",
-        "pages, startup, websocket",
+        "pages, shutdown, startup, websocket",
         "call",
         "responses",
         "state",

@@ -92,6 +92,15 @@ class Answering:
         self._planner = Planner(settings, self._registry, self.fields)
         self.checker.configure(settings, upstream)
 
+    def under_way(self) -> int:
+        """How many calls are not over."""
+        return sum(not driver.is_over for driver in list(self._drivers.values()))
+
+    def shut_down(self) -> None:
+        """The proxy ends: calls that are not over end with an error of their protocol."""
+        for driver in list(self._drivers.values()):
+            driver.shut_down()
+
     async def close(self) -> None:
         """The proxy ends: calls that are open leave their record."""
         for driver in list(self._drivers.values()):

@@ -31,6 +31,7 @@ from addons.upstream.network import Reached
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest
 from rewrite.credentials.learning import REPORTS
+from rewrite.exchange.exchange import State
 from rewrite.hooks.calling import HookFailed
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.targets.target import Target
@@ -49,6 +50,7 @@ from rewrite.values.events import (
     SendData,
     SendHeaders,
     SetTimer,
+    Shutdown,
     Start,
     Summary,
     TimerFired,
@@ -156,6 +158,15 @@ class Driver:
         """As `client_gone`, but it was not the client that ended the call."""
         self._why = why
         self.client_gone()
+
+    def shut_down(self) -> None:
+        """The proxy ends: the client gets an error that says so, in its stream where that has begun."""
+        if not self._over and self._work.exchange.state is not State.NEW:
+            self._put(Shutdown())
+
+    @property
+    def is_over(self) -> bool:
+        return self._over
 
     def live(self) -> LiveCall | None:
         """What the call does now. None: it is over."""

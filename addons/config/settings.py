@@ -81,6 +81,8 @@ class Settings:
     """The file that says so. None: there is none."""
     usage_kept: float = 400 * 86_400.0
     """Seconds for which is kept what a call used and cost."""
+    drain_timeout: float = 60.0
+    """Seconds in which calls may end by themselves when the proxy is asked to end."""
     upstream_proxy: str = field(default="", repr=False)
     """The URL of a proxy towards the providers, which may hold a password; empty: none."""
     shared: SharedState | None = None
@@ -178,6 +180,7 @@ def _loaded(
         users=users,
         own_prices=own_prices,
         price_file=price_file,
+        drain_timeout=tables.shutdown.drain_timeout,
         upstream_proxy=tables.upstream.proxy,
         shared=shared,
         browsers=frozenset(tables.browsers.allow),

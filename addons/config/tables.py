@@ -376,6 +376,14 @@ class LimitsTable(Table):
     """Bytes, decoded, of a request and of what is kept of an answer before it goes out."""
 
 
+class ShutdownTable(Table):
+    """How the proxy ends when it is asked to (SIGTERM)."""
+
+    drain_timeout: Seconds = 60.0
+    """Seconds in which calls that are under way may end by themselves, while no connection is accepted. Then
+    they end with an error. A second SIGTERM, or Ctrl-C, ends the proxy at once."""
+
+
 class UpstreamTable(Table):
     proxy: Annotated[str, AfterValidator(values.proxy)] = ""
     """A proxy towards the providers: `http://proxy.example.com:3128`. Empty: that of the environment."""
@@ -399,6 +407,7 @@ class Tables(Table):
     browsers: BrowsersTable = BrowsersTable()
     report: ReportTable = ReportTable()
     limits: LimitsTable = LimitsTable()
+    shutdown: ShutdownTable = ShutdownTable()
 
 
 _SECTIONS: Mapping[Loc, type[Table]] = {
@@ -427,6 +436,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("browsers",): BrowsersTable,
     ("report",): ReportTable,
     ("limits",): LimitsTable,
+    ("shutdown",): ShutdownTable,
 }
 
 

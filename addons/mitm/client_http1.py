@@ -1,19 +1,24 @@
 """HTTP/1 as clients speak it, with bounds: mitmproxy keeps all that comes until it makes sense.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: `Http1Server`: buf, state,
-body_reader, stream_id, read_headers, read_body, wait, done; a body reader that gives trailers makes it raise.
+body_reader, stream_id, request, read_headers, read_body, wait, done, send, mark_done; a body reader that
+gives trailers makes it raise.
 And of h11: a `ChunkedReader` gives the end of its body with the trailers.
 """
 
 import re
+from dataclasses import replace
 
 import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError
-from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response
+from mitmproxy.proxy.layers.http._events import ErrorCode, HttpEvent, RequestProtocolError, ResponseHeaders
+from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response, should_make_pipe
+
+from addons.mitm.draining import Draining
 
 LONGEST_HEAD = 1 << 16
 """Bytes of a request's head, or of a line about a chunk. What HTTP/2 has is bounded by h2 to as much."""
@@ -29,7 +34,31 @@ _TOO_LONG = f"the head of the request has more than {LONGEST_HEAD} bytes or {MOS
 
 
 class ClientHttp1(Http1Server):
-    """What it keeps unread is bounded, and trailers of requests are dropped (RFC 9110, section 6.5.1)."""
+    """What it keeps unread is bounded, and trailers of requests are dropped (RFC 9110, section 6.5.1). Once
+    `draining` is on, no request follows an answer."""
+
+    def __init__(self, context: Context, draining: Draining) -> None:
+        super().__init__(context)
+        self._draining = draining
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if self._draining.is_on and isinstance(event, ResponseHeaders):
+            event = self._closing(event)
+        return super().send(event)
+
+    def _closing(self, event: ResponseHeaders) -> ResponseHeaders:
+        """The head, with what says that the connection is closed after it; not of a tunnel that begins."""
+        if self.request is None or should_make_pipe(self.request, event.response):
+            return event
+        response = event.response.copy()
+        response.headers["connection"] = "close"
+        return replace(event, response=response)
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
+        yield from super().mark_done(request=request, response=response)
+        if self._draining.is_on and response and self.state == self.read_headers and not self.buf:
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and self._head_is_too_long():

@@ -118,13 +118,22 @@ def _has(owner: type, name: str) -> bool:
 
 
 @dataclass(eq=False, slots=True)
-class Resumed(events.Event):
-    """Commands that went past the layers around an HTTP layer, which are to have them after all."""
+class ForLayer(events.Event):
+    """Something for one HTTP layer, whose commands the layers around it are to have."""
 
     layer: HttpLayer
+    hops: Hops
+
+    def commands(self) -> CommandGenerator[None]:
+        raise NotImplementedError
+
+
+@dataclass(eq=False, slots=True)
+class Resumed(ForLayer):
+    """Commands that went past the layers around an HTTP layer, which are to have them after all."""
+
     first: commands.Command
     others: CommandGenerator[None]
-    hops: Hops
 
     def commands(self) -> CommandGenerator[None]:
         yield self.first

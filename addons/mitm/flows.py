@@ -15,6 +15,7 @@ from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
 
 from addons.mitm.dispatch import Dispatcher, Forwarding, Killable, Responder, Switch
+from addons.mitm.draining import Draining
 from rewrite.records.texts import BETWEEN
 
 TRUNCATED_KEY = "rotator_body_truncated"
@@ -53,6 +54,8 @@ class FlowRegistry:
         self, dispatcher: Dispatcher, clean: Callable[[], None], later: _Later | None = None
     ) -> None:
         self._dispatcher, self._clean, self._later = dispatcher, clean, later or _by_the_loop
+        self.draining = Draining()
+        """The connections that flows come by, while the proxy ends."""
         self._ended_bytes = self._looked_at = 0
         self._looks = False  # in QUIET
         self._open: dict[str, Killable] = {}

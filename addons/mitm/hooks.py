@@ -270,7 +270,7 @@ class Attended:
                 if type(command) is commands.SendData and command.connection is short.client:
                     short.outlet.write(command.data)
                 elif not (isinstance(command, commands.StartHook) and self._hooks.installed):
-                    yield from self._through_layers(Resumed(short.layer, command, given, short.hops))
+                    yield from self._through_layers(Resumed(short.layer, short.hops, command, given))
                 elif self._hooks.is_over(self._handler, command):
                     waiting.extend([events.HookCompleted(command)] if command.blocking else ())
                 else:

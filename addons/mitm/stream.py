@@ -27,15 +27,18 @@ import logging
 import math
 from collections.abc import Coroutine
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
 from mitmproxy import ctx, http
+from mitmproxy.connection import Client
 from mitmproxy.flow import Error
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._base import HttpConnection
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestEndOfMessage,
@@ -53,7 +56,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.client_http2 import ClientHttp2
-from addons.mitm.direct import Outlet, Resumed, ShortWay, Write, body_write, pieces, short_way
+from addons.mitm.direct import ForLayer, Outlet, ShortWay, Write, body_write, pieces, short_way
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
@@ -71,6 +74,7 @@ from addons.mitm.sink import (
     Sink,
     handler_of,
     hops_of,
+    spawn,
 )
 from addons.secrets.redaction import fault, unquoted
 from rewrite.records.texts import BETWEEN
@@ -402,7 +406,7 @@ class RelayHttpLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Push):
             return self.event_to_child(event.hops[self], event)
-        if isinstance(event, Resumed):
+        if isinstance(event, ForLayer):
             return event.commands() if event.layer is self else self.event_to_child(event.hops[self], event)
         if isinstance(event, events.Start):
             self._bound_client()
@@ -414,8 +418,30 @@ class RelayHttpLayer(HttpLayer):
         """The base class takes what is here already, as it does for replays."""
         client = self.context.client
         if client.transport_protocol == "tcp":
-            speaks = ClientHttp2 if client.alpn == b"h2" else ClientHttp1
-            self.connections.setdefault(client, speaks(self.context.fork()))
+            self.connections.setdefault(client, self._speaker(self.context.fork()))
+            self.flows.draining.add(self)
+
+    def _speaker(self, context: Context) -> HttpConnection:
+        is_http2 = context.client.alpn == b"h2"
+        return ClientHttp2(context) if is_http2 else ClientHttp1(context, self.flows.draining)
+
+    @property
+    def client(self) -> Client:
+        client: Client = self.context.client
+        return client
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request is under way; a tunnel, or a WebSocket, is none."""
+        return any(each.child_layer is None for each in self.streams.values())
+
+    def let_go(self) -> None:
+        """Have a client of HTTP/2 that asks nothing go elsewhere."""
+        connection = self.connections.get(self.client)
+        if isinstance(connection, ClientHttp2) and self.client.connected:
+            handler = self.handler or handler_of(self.client)
+            event = LetGo(self, hops_of(self.context.layers), connection)
+            spawn(handler.server_event(event), self.client)
 
     def event_to_child(
         self, child: layer.Layer | HttpStream, event: events.Event
@@ -480,6 +506,16 @@ class RelayHttpLayer(HttpLayer):
         yield from handled
         for stream_id in [each for each in self._congested if not self._held_back(each)]:
             self._congested.pop(stream_id).set()
+
+
+@dataclass(eq=False, slots=True)
+class LetGo(ForLayer):
+    """Its client is to go elsewhere."""
+
+    connection: ClientHttp2
+
+    def commands(self) -> layer.CommandGenerator[None]:
+        return self.connection.let_go()
 
 
 def forked(context: Context) -> Context:

@@ -51,6 +51,7 @@ class Feed:
         self._first, self._changes = first, changes
         self._viewers: set[asyncio.Queue[bytes | None]] = set()
         self._ticking: asyncio.Task[None] | None = None
+        self._ended = False
 
     async def answer(self, sink: Sink) -> None:
         """A responder: write into `sink` until its client leaves, reads no more, or the proxy ends."""
@@ -62,6 +63,8 @@ class Feed:
                 if not (has_room or await _drained(sink)):
                     sink.abort("the viewer does not read")
                     return
+                if self._ended:
+                    break
         sink.end()
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
@@ -79,7 +82,8 @@ class Feed:
             self._viewers.discard(queue)
 
     def close(self) -> None:
-        """The proxy ends."""
+        """The proxy ends, and waits for no viewer that asks by way of it."""
+        self._ended = True
         for queue in self._viewers:
             queue.put_nowait(None)
         if self._ticking is not None:

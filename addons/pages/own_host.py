@@ -1,7 +1,7 @@
 """The pages as flows of the proxy: http://rotator.local/, of which nothing ever leaves."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import parse_qs
 
@@ -13,17 +13,18 @@ from addons.mitm.sink import Sink, answer_with
 from addons.pages.guard import HOST, PORTS, foreign_page, is_own
 from addons.pages.probes import Probes
 from addons.pages.reply import Reply, text_reply
-from addons.pages.site import EVENTS, LONGEST_ACTION, SLOW, Query, Site
+from addons.pages.site import EVENTS, HEALTH, LONGEST_ACTION, SLOW, Query, Site
+from addons.pages.views import SERVES
 
 _ANYBODY = "any"
 """The value of mitmproxy's option proxyauth by which any password will do."""
 
 
 class OwnHost:
-    """`follow` answers with the page that never ends."""
+    """`follow` answers with the page that never ends; `serves` says in one word whether the proxy serves."""
 
-    def __init__(self, site: Site, follow: Responder, probes: Probes) -> None:
-        self._site, self._follow, self._probes = site, follow, probes
+    def __init__(self, site: Site, follow: Responder, probes: Probes, serves: Callable[[], str]) -> None:
+        self._site, self._follow, self._probes, self._serves = site, follow, probes, serves
 
     def has(self, flow: http.HTTPFlow) -> bool:
         return is_own(flow.request.host) or self._probes.has(flow.request.host)
@@ -35,10 +36,22 @@ class OwnHost:
         if self._probes.has(flow.request.host):
             return _response(self._probes.answer(flow.request.method, flow.request.host))
         refusal, (path, query) = _refusal(flow), _parted(flow.request)
+        if refusal is not None and (health := self.health(flow)) is not None:
+            return health
         if refusal is None and self._waits(flow.request, path):
             refusal = _too_long(flow.request)
             return _response(refusal) if refusal else None
         return _response(refusal or self._site.page(flow.request.method, path, query))
+
+    def health(self, flow: http.HTTPFlow) -> http.Response | None:
+        """Whether the proxy serves, for a load balancer that may be elsewhere and knows no password: one
+        word, and nothing else. None: something else is asked for, or a web page asks."""
+        request = flow.request
+        asks = request.method in ("GET", "HEAD") and request.path.partition("?")[0] == HEALTH
+        if not asks or foreign_page(_lower(request.headers)):
+            return None
+        word = self._serves()
+        return _response(text_reply(200 if word == SERVES else 503, word))
 
     def _waits(self, request: http.Request, path: str) -> bool:
         """Whether more is needed than the head, or more is answered than one piece."""

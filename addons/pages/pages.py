@@ -15,8 +15,8 @@ from addons.pages.own_host import OwnHost
 from addons.pages.probes import Probes
 from addons.pages.recent import GROWTH, MINUTE, MINUTES, SHORTEST, Recent
 from addons.pages.reply import Reply, json_reply
-from addons.pages.site import Query, Site, View
-from addons.pages.views import Data, Views
+from addons.pages.site import HEALTH, Query, Site, View
+from addons.pages.views import SERVES, Data, Views
 
 MOST_ROWS = 200
 """Calls that are over and are shown."""
@@ -43,13 +43,13 @@ class Pages:
         token = secrets.token_urlsafe(24)
         own = {
             "/": document(token),
-            "/health": self._health,
+            HEALTH: self._health,
             "/status": _view(views.status),
             "/probe": self._probe,
         }
         self.site = Site({**own, **more}, commands, token, settle)
         self._end: Callable[[], None] = lambda: None
-        self.own_host = OwnHost(self.site, self.feed.answer, self.probes)
+        self.own_host = OwnHost(self.site, self.feed.answer, self.probes, views.serves)
 
     def start(self, master: Master) -> None:
         """`master` runs: where that is mitmweb, it has the same pages."""
@@ -66,7 +66,7 @@ class Pages:
 
     def _health(self, _: Query) -> Reply:
         said = self._views.health()
-        return json_reply(200 if said["status"] == "ok" else 503, said)
+        return json_reply(200 if said["status"] == SERVES else 503, said)
 
     def _first(self) -> Iterator[Message]:
         """What a viewer needs to begin with."""

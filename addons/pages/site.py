@@ -13,6 +13,9 @@ from addons.pages.reply import Reply, json_reply, text_reply
 EVENTS = "/events"
 """The page that never ends."""
 
+HEALTH = "/health"
+"""The page that says whether the proxy serves: 200, or 503."""
+
 SLOW = frozenset({"/usage"})
 """Pages that are made in a thread, since they read files."""
 

@@ -18,10 +18,14 @@ type Data = dict[str, Any]
 """What JSON can say."""
 
 
+SERVES = "ok"
+"""What a proxy says of itself that takes calls."""
+
+
 class Views:
     """Of one proxy. `live` gives the calls that are not over, `source` the config file in force;
-    `in_force` says whether there is a config, or the lack of one, that could be used; `users` what those
-    with limits have used today."""
+    `in_force` says whether there is a config, or the lack of one, that could be used; `draining` whether the
+    proxy is about to end; `users` what those with limits have used today."""
 
     def __init__(
         self,
@@ -30,17 +34,24 @@ class Views:
         source: Callable[[], Path | None],
         redactor: Redactor,
         in_force: Callable[[], bool],
+        draining: Callable[[], bool],
         users: Callable[[], Iterable[Data]] = tuple,
     ) -> None:
         self._overview, self._live, self._source, self._redactor = overview, live, source, redactor
-        self._in_force, self._users = in_force, users
+        self._in_force, self._draining, self._users = in_force, draining, users
+
+    def serves(self) -> str:
+        """In one word whether it does: `ok`, `starting`, or `draining` from the moment when it is to end."""
+        if self._draining():
+            return "draining"
+        return SERVES if self._in_force() else "starting"
 
     def health(self) -> Data:
         """Whether it serves, and what a program has to know to use it."""
         confdir = Path(ctx.options.confdir).expanduser()
         source = self._source()
         return {
-            "status": "ok" if self._in_force() else "starting",
+            "status": self.serves(),
             "version": VERSION,
             "pid": os.getpid(),
             "port": next(_ports(), 0),

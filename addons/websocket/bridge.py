@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, assert_never
 
 from mitmproxy import http
+from wsproto.frame_protocol import CloseReason
 
 from addons.call.answering import Answering
 from addons.call.recognition import Intercepted
+from addons.mitm.draining import Draining
 from addons.mitm.messages import for_client
 from addons.mitm.websocket_session import Socket
 from addons.records.journal import Journal
@@ -61,8 +63,14 @@ class Bridge:
     """One connection; `run` is its session."""
 
     def __init__(
-        self, flow: http.HTTPFlow, intercepted: Intercepted, answering: Answering, journal: Journal
+        self,
+        flow: http.HTTPFlow,
+        intercepted: Intercepted,
+        answering: Answering,
+        journal: Journal,
+        draining: Draining,
     ) -> None:
+        self._draining = draining
         self._flow, self._intercepted = flow, intercepted
         self._answering, self._journal = answering, journal
         self._conversation = Conversation()
@@ -71,6 +79,8 @@ class Bridge:
     async def run(self, socket: Socket) -> None:
         while True:
             await self._answer(await socket.receive(), socket)
+            if self._draining.is_on:
+                await socket.close(CloseReason.SERVICE_RESTART, "the proxy ends: connect again")
 
     async def _answer(self, text: str, socket: Socket) -> None:
         match await _read(text):

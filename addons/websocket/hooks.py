@@ -88,7 +88,7 @@ class WebSockets:
     def _layer(
         self, context: Context, flow: http.HTTPFlow, turns: Intercepted, extensions: Sequence[Extension]
     ) -> WebSocketServerLayer:
-        bridge = Bridge(flow, turns, self._answering, self._journal)
+        bridge = Bridge(flow, turns, self._answering, self._journal, self._flows.draining)
         own = () if turns.pooled or turns.own is None else key_shaped(turns.own.secrets)
         return WebSocketServerLayer(context, flow, extensions, bridge.run, self._flows, Blackout(own))
 

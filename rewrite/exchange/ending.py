@@ -19,7 +19,7 @@ from rewrite.targets.wanted import Terms
 from rewrite.translation import repair
 from rewrite.translation.error_kinds import message_of
 from rewrite.values.decision import Continue, Fail, Repair
-from rewrite.values.outcome import Completed, ErrorFacts, Outcome
+from rewrite.values.outcome import Abandoned, Completed, ErrorFacts, Outcome
 from rewrite.values.timeouts import OnTruncation
 
 
@@ -127,6 +127,13 @@ TRUNCATED = "truncated"
 
 COMPLETED = Ending(Completed(), "completed")
 """Of an answer whose last frame came, and no error: nothing of it is to be judged, or closed."""
+
+PROXY_STOPPED = "the proxy was stopped before the answer was over: ask again"
+
+STOPPED = Ending(
+    Abandoned(), "failed", f"{PROXY_STOPPED}; ended with an error", repair.failing(PROXY_STOPPED)
+)
+"""Of an answer that the proxy could not wait for."""
 
 
 def ending(

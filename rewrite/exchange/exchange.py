@@ -24,6 +24,7 @@ from protocols.base import Encoder, WireProtocol
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault, InternalError
 from protocols.model.http import Head
+from protocols.model.parts import ErrorKind
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
@@ -33,6 +34,8 @@ from rewrite.exchange.attempt import Attempt
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
 from rewrite.exchange.ending import (
     COMPLETED,
+    PROXY_STOPPED,
+    STOPPED,
     TRUNCATED,
     Cut,
     Empty,
@@ -63,6 +66,7 @@ from rewrite.values.events import (
     Report,
     SendData,
     SetTimer,
+    Shutdown,
     Start,
     TimerFired,
     UpstreamClosed,
@@ -106,6 +110,9 @@ class State(Enum):
     BACKING_OFF = "a pause before the next attempt"
     OVER = "the end"
 
+
+STOPPED_RETRY = 1.0
+"""Seconds after which a client may ask again of which the proxy has ended."""
 
 _READING = (State.HOLDING, State.COMMITTED, State.CONTINUING)
 
@@ -162,7 +169,7 @@ class Exchange:
         return self._out
 
     def _concerns(self, event: Event) -> bool:
-        if isinstance(event, Start | ClientDrained | ClientGone):
+        if isinstance(event, Start | ClientDrained | ClientGone | Shutdown):
             return True
         return event.attempt in (self._ledger.current.number, CALL)
 
@@ -611,6 +618,27 @@ class Exchange:
         self._attempt.stall.since = self._now
         self._delivery.drained(self._now)
 
+    # -- the proxy ends -------------------------------------------------------------------------------
+
+    def _stopped(self, _: Shutdown) -> None:
+        """Its client can ask again where another proxy listens, or this one once it is back."""
+        self._end(Abandoned())
+        if self._continuation is not None:
+            self._finish(self._continuation.client_stream, STOPPED, self._progress())
+        else:
+            fault = Fault(503, ErrorKind.SERVER, PROXY_STOPPED, retry_after=STOPPED_RETRY)
+            self._give(error_response(GiveUp(fault), self._protocol, self._waiting))
+
+    def _stopped_in_answer(self, _: Shutdown) -> None:
+        """An error, whatever a cut answer ends with: what asked for it can ask again at once."""
+        current = self._reading
+        if current.settle().over:
+            self._cut(current, Truncated(NO_END), was_over=True)
+            return
+        self._pass_on(current, current.eof())
+        if self.state in _READING:
+            self._finish(current.encoder, STOPPED, current.settle())
+
     # -- the attempt came to nothing ------------------------------------------------------------------
 
     def _fail(self, outcome: Outcome) -> None:
@@ -795,12 +823,14 @@ _CALL = (
 _CALL_UNANSWERED = (
     *_CALL,
     _on(ClientGone, Exchange._left, State.OVER),
+    _on(Shutdown, Exchange._stopped, State.OVER),
     _at(Timer.HOLD, Exchange._hold_ended),
     _at(Timer.HEARTBEAT, Exchange._heartbeat),  # the rest of an answer is asked for
 )
 _CALL_ANSWERED = (
     *_CALL,
     _on(ClientGone, Exchange._left_in_answer, State.OVER),
+    _on(Shutdown, Exchange._stopped_in_answer, State.OVER),
     _at(Timer.HOLD, Exchange._ignore),
     _at(Timer.HEARTBEAT, Exchange._heartbeat),
 )
@@ -844,6 +874,7 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
     State.HOLDING: _rows(
         *_CALL,
         _on(ClientGone, Exchange._left, State.OVER),
+        _on(Shutdown, Exchange._stopped, State.OVER),
         _at(Timer.HOLD, Exchange._hold_ended_held, State.HOLDING, State.COMMITTED),
         _on(UpstreamData, Exchange._hold, State.HOLDING, State.COMMITTED, *_FAILED),
         _on(UpstreamClosed, Exchange._closed_held, *_FAILED),

@@ -137,6 +137,10 @@ class ClientGone(Struct, frozen=True):
     pass
 
 
+class Shutdown(Struct, frozen=True):
+    """The proxy ends, and waits for the call no longer."""
+
+
 type Event = (
     Start
     | Acquired
@@ -148,6 +152,7 @@ type Event = (
     | TimerFired
     | ClientDrained
     | ClientGone
+    | Shutdown
 )
 
 

@@ -171,6 +171,7 @@ class Http2:
         assert self._sock.selected_alpn_protocol() == "h2"
         self.streams: dict[int, Stream] = {}
         self.unread: set[int] = set()
+        self._last: int | None = None
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=False))
         self._h2.initiate_connection()
         if window:
@@ -205,6 +206,13 @@ class Http2:
         """Read on until the other side has closed."""
         while self._sock.recv(65536):
             pass
+
+    def sent_elsewhere(self) -> int | None:
+        """The last stream that the other side answers, once it has said so and closed. None: it did not."""
+        while data := self._sock.recv(65536):
+            for event in self._h2.receive_data(data):
+                self._saw(event)
+        return self._last
 
     def flood(self, path: str, count: int) -> int:
         """Open and reset that many streams, and open one more, whose number is returned."""
@@ -275,6 +283,8 @@ class Http2:
                     self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case h2.events.StreamEnded():
                 self.streams[event.stream_id].ended = True
+            case h2.events.ConnectionTerminated():
+                self._last = event.last_stream_id
             case h2.events.StreamReset():
                 self.streams[event.stream_id].reset = True
             case _:

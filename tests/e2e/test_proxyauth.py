@@ -84,3 +84,14 @@ def test_nor_are_the_pages_at_its_own_host(proxy: Proxy, page: str) -> None:
     target, host = f"http://rotator.local/{page}", "rotator.local"
     assert b" 407 " in asked(proxy, target, "", host)
     assert b" 200 " in asked(proxy, target, PASSWORD, host)
+
+
+def test_a_load_balancer_needs_no_password(proxy: Proxy) -> None:
+    """By a request for the host of the pages, or for the proxy itself."""
+    own = f"127.0.0.1:{proxy.port}"
+    for target, host in (("http://rotator.local/health", "rotator.local"), ("/health", own)):
+        with Http1(socket.create_connection(("127.0.0.1", proxy.port))) as us:
+            us.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            answer = us.until(b"ok\n")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"version" not in answer

@@ -51,7 +51,10 @@ class Bench:
         overview = Overview(self.pool, lambda: self.now)
         commands = Commands(self.pool, overview, lambda _: Path(), self.notes.append)
         self.live: list[LiveCall] = []
-        self.views = Views(overview, lambda: self.live, lambda: None, Redactor(), lambda: True)
+        self.draining = False
+        self.views = Views(
+            overview, lambda: self.live, lambda: None, Redactor(), lambda: True, lambda: self.draining
+        )
         self.recent, self.metrics = Recent(), Metrics()
         current = Current(self.views.status, dict)
         self.ledger = Ledger(Redactor())

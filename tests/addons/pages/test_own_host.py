@@ -80,6 +80,19 @@ def test_nobody_else_does(peer: str) -> None:
     assert "providers" not in (found.get_text() or "")
 
 
+@pytest.mark.parametrize(("draining", "status", "word"), [(False, 200, "ok"), (True, 503, "draining")])
+def test_a_load_balancer_elsewhere_gets_one_word(draining: bool, status: int, word: str) -> None:
+    bench = Bench()
+    bench.draining = draining
+    found = answer(asked("http://rotator.local/health", peer="192.168.1.7"), bench)
+    assert (found.status_code, found.get_text()) == (status, f"{word}\n")
+
+
+def test_no_web_page_gets_even_that() -> None:
+    flow = asked("http://rotator.local/health", peer="192.168.1.7", origin="https://evil.example")
+    assert answer(flow).status_code == 403
+
+
 @pytest.mark.parametrize(("password", "status"), [("user:word", 200), ("any", 403)])
 async def test_who_has_the_password_of_the_proxy_may_be_elsewhere(password: str, status: int) -> None:
     """But for a proxy that takes any. In an event loop: without one mitmproxy 12.1 makes one that it does not

@@ -31,6 +31,7 @@ from rewrite.values.events import (
     OpenUpstream,
     SendHeaders,
     SetTimer,
+    Shutdown,
     Start,
     TimerFired,
     UpstreamClosed,
@@ -79,6 +80,7 @@ def happens(trigger: Trigger, attempt: int, head: Head = SSE, data: bytes = ROLE
         UpstreamClosed: UpstreamClosed(attempt, "reset"),
         ClientDrained: ClientDrained(),
         ClientGone: ClientGone(),
+        Shutdown: Shutdown(),
     }
     return found[trigger]
 
