@@ -12,8 +12,9 @@ from pathlib import Path
 
 from scripts.clustering.acts import ACTS, Played
 from scripts.clustering.cluster import Cluster
+from scripts.clustering.faults import FAULTS, HEADING, happen
 from scripts.clustering.programs import missing
-from scripts.clustering.report import checks, proxies
+from scripts.clustering.report import aligned, checks, proxies
 
 
 def acts(names: Sequence[str], calls: int, at_once: int) -> int:
@@ -40,16 +41,34 @@ def shown(played: Played, names: Sequence[str], seconds: float) -> int:
     return sum(not one.holds for one in played.checks)
 
 
+def faults(names: Sequence[str]) -> int:
+    """Have these happen; how many of the checks do not hold."""
+    found = []
+    with (
+        tempfile.TemporaryDirectory(prefix="cluster-") as name,
+        Cluster(Path(name), faulty=True) as cluster,
+    ):
+        for number, fault in enumerate(names):
+            found.append(happen(cluster, fault, number))
+            print(*aligned([HEADING, found[-1].row()]), *checks(found[-1].checks), "", sep="\n", flush=True)
+    print(*aligned([HEADING, *(one.row() for one in found)]), sep="\n")
+    return sum(not check.holds for one in found for check in one.checks)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/cluster", description="Three proxies that rotate as one.")
     parser.add_argument("--calls", type=int, default=2000, help="of each act (default 2000)")
     parser.add_argument("--at-once", type=int, default=100, help="calls at once (default 100)")
-    parser.add_argument("--only", nargs="+", choices=ACTS, default=list(ACTS), help="some acts")
+    parser.add_argument("--faults", action="store_true", help="what clients see when something goes wrong")
+    parser.add_argument("--only", nargs="+", choices=[*ACTS, *FAULTS], default=[], help="some of them")
     chosen = parser.parse_args(arguments)
     if absent := missing():
         print(f"scripts/cluster: {absent}", file=sys.stderr)
         return 2
-    wrong = acts(chosen.only, chosen.calls, chosen.at_once)
+    if chosen.faults:
+        wrong = faults(chosen.only or list(FAULTS))
+    else:
+        wrong = acts(chosen.only or list(ACTS), chosen.calls, chosen.at_once)
     print("\nall holds" if not wrong else f"\n{wrong} not as it has to be")
     return 1 if wrong else 0
 

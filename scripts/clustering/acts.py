@@ -2,10 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.clustering.client import Job, Seen, conversations
-from scripts.clustering.cluster import BOUNDED, CONVERSING, KEYS, NAMES, PLACES, Cluster
+from scripts.clustering.cluster import Cluster
+from scripts.clustering.login import Endpoint
+from scripts.clustering.pools import BOUNDED, CONVERSING, COUNTED, HOSTS, KEYS, LOGIN, NAMES, PLACES, WINDOW
 from scripts.clustering.provider import Noted
 from scripts.clustering.report import Check, answered
 
@@ -32,7 +34,7 @@ class Played:
 def conversing(cluster: Cluster, calls: int, at_once: int) -> Played:
     """Conversations, whose calls get to whichever proxy the balancer chooses."""
     names = [f"conversation-{number}" for number in range(calls // TURNS)]
-    seen, noted = _made(cluster, conversations(CONVERSING, names, TURNS), at_once)
+    seen, noted = _made(cluster, conversations(HOSTS[CONVERSING], names, TURNS), at_once)
     heading = f"{calls} calls of {len(names)} conversations, {at_once} at once, on {len(KEYS)} keys in turn"
     held = answered(seen, calls), stays(noted), wandered(noted), fair(noted)
     return Played(heading, seen, noted, held)
@@ -40,7 +42,7 @@ def conversing(cluster: Cluster, calls: int, at_once: int) -> Played:
 
 def bounded(cluster: Cluster, calls: int, at_once: int) -> Played:
     """More at once than there are places."""
-    seen, noted = _made(cluster, (Job(BOUNDED) for _ in range(calls)), at_once)
+    seen, noted = _made(cluster, (Job(HOSTS[BOUNDED]) for _ in range(calls)), at_once)
     heading = f"{calls} calls, {at_once} at once, on {len(KEYS)} keys with max_concurrency = {PLACES}"
     return Played(heading, seen, noted, (answered(seen, calls), within(noted, PLACES)))
 
@@ -48,35 +50,47 @@ def bounded(cluster: Cluster, calls: int, at_once: int) -> Played:
 def limited(cluster: Cluster, calls: int, at_once: int) -> Played:
     """The provider refuses one key to all for some time."""
     key = KEYS["key-3"]
-    cluster.provider.limit(key, 60.0)
-    seen, noted = _made(cluster, (Job(CONVERSING) for _ in range(calls)), at_once)
-    cluster.provider.limit(key, 0.0)
+    cluster.provider.limit(CONVERSING, key, 60.0)
+    seen, noted = _made(cluster, (Job(HOSTS[CONVERSING]) for _ in range(calls)), at_once)
+    cluster.provider.limit(CONVERSING, key, 0.0)
     heading = f"{calls} calls, {at_once} at once, one key is rate-limited"
     return Played(heading, seen, noted, (answered(seen, calls), kept(noted)))
+
+
+def counted(cluster: Cluster, calls: int, at_once: int) -> Played:
+    """More calls than all windows let through, once in the life of a cluster."""
+    most = WINDOW * len(KEYS)
+    seen, noted = _made(cluster, (Job(HOSTS[COUNTED]) for _ in range(most + calls // 10)), at_once)
+    heading = f"{len(seen)} calls, {at_once} at once, on {len(KEYS)} keys with {WINDOW} requests a day each"
+    return Played(heading, seen, noted, (let_through(seen, most), used_up(noted)))
+
+
+def refreshed(cluster: Cluster, calls: int, at_once: int) -> Played:
+    """A login whose token is over, with a file of its own at each proxy."""
+    calls = min(calls, at_once, 30)
+    seen, noted = _made(cluster, (Job(HOSTS[LOGIN]) for _ in range(calls)), calls)
+    heading = f"{calls} calls at once on a login whose token is over"
+    return Played(heading, seen, noted, (answered(seen, calls), once(cluster.provider.login)))
 
 
 ACTS: Mapping[str, Callable[[Cluster, int, int], Played]] = {
     "conversations": conversing,
     "places": bounded,
     "429": limited,
+    "windows": counted,
+    "login": refreshed,
 }
 
 
 def _made(cluster: Cluster, jobs: Iterator[Job], at_once: int) -> tuple[list[Seen], list[Noted]]:
     cluster.provider.taken()
     seen = cluster.clients().run(jobs, at_once)
-    return seen, [_named(one) for one in cluster.provider.taken()]
+    return seen, [named(one) for one in cluster.provider.taken()]
 
 
-def _named(noted: Noted) -> Noted:
-    return Noted(
-        noted.at,
-        noted.proxy,
-        NAMES.get(noted.key, "?"),
-        noted.conversation,
-        noted.at_once,
-        noted.limited,
-    )
+def named(noted: Noted) -> Noted:
+    """With the name of its key in the key's place."""
+    return replace(noted, key=NAMES.get(noted.key, noted.pool))
 
 
 def stays(noted: Sequence[Noted]) -> Check:
@@ -125,3 +139,29 @@ def kept(noted: Sequence[Noted]) -> Check:
     last = max(one.at for one in refused) - refused[0].at
     found = f"{len(refused)} 429s, the last {last * 1000:.0f} ms after the first"
     return Check("the key is left alone", found, last <= KEPT_WITHIN)
+
+
+def let_through(seen: Sequence[Seen], most: int) -> Check:
+    """Whether as many calls were answered as there was room for, and all others refused."""
+    counts = Counter(one.status for one in seen)
+    found = f"{counts[200]} of {most}, others: {counts[429]} x 429" + (
+        f"; {_strange(seen)}" if _strange(seen) else ""
+    )
+    return Check("let through", found, counts[200] == most and counts[200] + counts[429] == len(seen))
+
+
+def _strange(seen: Sequence[Seen]) -> str:
+    return next((one.fault for one in seen if one.fault and one.status != 429), "")
+
+
+def used_up(noted: Sequence[Noted]) -> Check:
+    """Whether each key served as often as it may."""
+    counts = Counter(one.key for one in noted)
+    least, most = min(counts[name] for name in KEYS), max(counts.values(), default=0)
+    return Check("requests of a key", f"{least} to {most}, of {WINDOW}", least == most == WINDOW)
+
+
+def once(endpoint: Endpoint) -> Check:
+    """Whether its token was refreshed once for all."""
+    found = f"{endpoint.refreshes}, and {endpoint.refused} refused"
+    return Check("refreshes", found, endpoint.refreshes == 1 and not endpoint.refused)

@@ -29,6 +29,7 @@ class Job:
     """A call to make. `conversation`: empty for one of its own. `port`: of a proxy; 0 for the balancer's."""
 
     host: str
+    """Of which provider."""
     conversation: str = ""
     model: str = "gpt-4o"
     port: int = 0
@@ -51,6 +52,8 @@ class Seen:
     """Seconds until the head."""
     seconds: float
     """Until the end."""
+    source: int
+    """The client's own port. 0: it did not get as far."""
 
 
 @dataclass(slots=True)
@@ -80,7 +83,7 @@ class Clients:
         """Call after call, on one connection for a few of the same host."""
         connection, left, place = None, 0, ("", 0)
         for job in jobs:
-            if connection is None or not left or place != (job.host, job.port):
+            if connection is None or connection.closed or not left or place != (job.host, job.port):
                 if connection is not None:
                     connection.leave()
                 connection, left, place = None, CALLS_EACH, (job.host, job.port)
@@ -141,7 +144,8 @@ class Asking:
 
     def seen(self) -> Seen:
         seconds = time.monotonic() - self.began
-        return Seen(self.job, self.status, self.fault, self.key, self.began, self.first, seconds)
+        port = 0 if self.connection is None else self.connection.port
+        return Seen(self.job, self.status, self.fault, self.key, self.began, self.first, seconds, port)
 
 
 def body(job: Job) -> bytes:

@@ -1,58 +1,28 @@
 """Three proxies with one config, a store, a balancer and a fake provider."""
 
-import json
 import ssl
-import urllib.request
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from scripts.clustering import login, skewed
 from scripts.clustering.balancer import Balancer
+from scripts.clustering.between import Between
 from scripts.clustering.client import Clients
+from scripts.clustering.pools import config, environment
 from scripts.clustering.provider import Provider
 from scripts.clustering.store import Store
-from tests.e2e.proxy import Proxy
+from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Vendor, VendorThread
 
-KEYS = {f"key-{number}": f"sk-cluster-key-number-{number:02}-of-ten" for number in range(10)}
-"""The credentials, by name."""
-NAMES = {secret: name for name, secret in KEYS.items()}
+PATIENCE = 20.0
+"""Seconds until all proxies have the store."""
 
-CONVERSING = "api.openai.com"
-"""The host whose conversations are dealt out in turn."""
-BOUNDED, PLACES = "bounded.test", 4
-"""The host whose keys may have so many calls in flight each."""
-
-_CONFIG = """
-[report]
-headers = true
-[providers.openai]
-rotation = "round_robin"
-credentials = [{plain}]
-[providers.bounded]
-hosts = ["{bounded}"]
-protocols = ["openai_chat"]
-auth = "bearer"
-rotation = "round_robin"
-queue_limit = 200
-credentials = [{places}]
-"""
-
-
-def config(places: int = PLACES) -> str:
-    """The same of all proxies."""
-    named = [f'name = "{name}", key = "env:{variable(name)}"' for name in KEYS]
-    plain = ", ".join(f"{{ {one} }}" for one in named)
-    few = ", ".join(f"{{ {one}, max_concurrency = {places} }}" for one in named)
-    return _CONFIG.format(plain=plain, places=few, bounded=BOUNDED)
-
-
-def variable(name: str) -> str:
-    """The one that holds the key of this name."""
-    return name.upper().replace("-", "_")
+_ABOUT, _SHARES = " state: ", "shared with other proxies"
 
 
 @dataclass(slots=True)
@@ -61,8 +31,11 @@ class Cluster:
 
     folder: Path
     count: int = 3
+    faulty: bool = False
+    """Whether there is something between each proxy and the store that can lose an answer."""
     provider: Provider = field(default_factory=Provider)
     proxies: dict[str, Proxy] = field(init=False, default_factory=dict)
+    between: dict[str, Between] = field(init=False, default_factory=dict)
     vendor: VendorThread = field(init=False)
     store: Store = field(init=False)
     balancer: Balancer = field(init=False)
@@ -75,7 +48,8 @@ class Cluster:
             self._stack.callback(self._stop)
             for number in range(1, self.count + 1):
                 self.begin(f"proxy{number}")
-            ports = [proxy.port for proxy in self.proxies.values()]
+            self.wait_together()
+            ports = {name: proxy.port for name, proxy in self.proxies.items()}
             self.balancer = self._stack.enter_context(Balancer(self._made("balancer"), ports))
             self._stack = self._stack.pop_all()
         return self
@@ -87,20 +61,50 @@ class Cluster:
         if error is not None:
             error.add_note("\n".join(f"{name}:\n{proxy.log}" for name, proxy in self.proxies.items()))
 
-    def begin(self, name: str, *, port: int = 0, options: Sequence[str] = (), forked: bool = True) -> Proxy:
-        """Start a proxy. `port`: where one of this name listened before."""
-        own = {f"ROTATOR__PROVIDERS__{one}__BASE_URL": f"{self.vendor.base_url}/{name}" for one in POOLS}
-        keys = {variable(key): secret for key, secret in KEYS.items()}
-        listening = ("-p", str(port)) if port else ()
+    def begin(self, name: str, *, port: int = 0, ahead: float = 0.0) -> Proxy:
+        """Start a proxy. `port`: where one of this name listened before. `ahead`: its clock."""
+        own = environment(self.vendor.base_url, name)
+        folder = self._made(name)
+        if not (folder / login.FILE).exists():
+            self.provider.login.write(folder)
+        clock = {skewed.SECONDS: str(ahead)} if ahead else {}
         proxy = Proxy(
-            self._made(name),
-            config(),
-            keys=keys | own,
-            options=(*listening, "--set", "flow_detail=0", *options),
-            forked=forked,
+            folder,
+            config(self.vendor.base_url),
+            keys={**own, **clock, **self._store_of(name)},
+            options=(*(("-p", str(port)) if port else ()), "--set", "flow_detail=0"),
+            scripts=(Path(skewed.__file__), ADDON) if ahead else (ADDON,),
+            forked=not ahead,
         )
         self.proxies[name] = proxy.start()
         return proxy
+
+    def again(self, name: str, *, ahead: float = 0.0) -> None:
+        """End the proxy of this name as a service manager does, and start it where it was."""
+        proxy = self.proxies[name]
+        proxy.stop()
+        self.begin(name, port=proxy.port, ahead=ahead)
+        self.balancer.wait(name)
+
+    def _store_of(self, name: str) -> Mapping[str, str]:
+        """The variable that says to the proxy of this name where the store is."""
+        if self.faulty and name not in self.between:
+            self.between[name] = self._stack.enter_context(Between(self.store.port))
+        way = self.between.get(name, self.store)
+        return {"ROTATOR__STATE__URL": f"redis://127.0.0.1:{way.port}"}
+
+    def wait_together(self) -> None:
+        """Until all proxies that run have the store. Raises TimeoutError."""
+        end = time.monotonic() + PATIENCE
+        while not all(self.has_store(name) for name in self.proxies):
+            if time.monotonic() > end:
+                raise TimeoutError("a proxy does not reach the store")
+            time.sleep(0.05)
+
+    def has_store(self, name: str) -> bool:
+        """By the last line of its log about it."""
+        said = [line for line in self.proxies[name].log.splitlines() if _ABOUT in line]
+        return bool(said) and _SHARES in said[-1]
 
     def _made(self, name: str) -> Path:
         made = self.folder / name
@@ -120,18 +124,3 @@ class Cluster:
         """All proxies have one authority."""
         proxy = next(iter(self.proxies.values()))
         return ssl.create_default_context(cafile=str(proxy.ca))
-
-    def page(self, name: str, path: str) -> Any:
-        """A page of the proxy of this name, which is JSON."""
-        return json.loads(read_page(self.proxies[name].url, path))
-
-
-POOLS = ("OPENAI", "BOUNDED")
-
-
-def read_page(proxy: str, path: str) -> bytes:
-    """A page of the own host of the proxy at this URL."""
-    handler = urllib.request.ProxyHandler({"http": proxy})
-    with urllib.request.build_opener(handler).open(f"http://rotator.local{path}", timeout=10) as answer:
-        found: bytes = answer.read()
-        return found

@@ -6,6 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from scripts.clustering import login
+from scripts.clustering.login import Endpoint
+from scripts.clustering.pools import LOGIN
 from tests.vendor import Answer, Received
 from tests.vendor.defaults import Asked, asked, not_found
 from tests.vendor.script import Pause, Reply
@@ -16,6 +19,10 @@ SAID = Said(tuple(f"word{number} " for number in range(PIECES)))
 """What is answered."""
 
 
+type Place = tuple[str, str]
+"""A pool, and a key of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Noted:
     """One request as the provider saw it."""
@@ -24,11 +31,13 @@ class Noted:
     """Monotonic seconds."""
     proxy: str
     """Which proxy sent it: the first part of its path."""
+    pool: str
+    """Of which pool its key is: the second part."""
     key: str
     conversation: str
     """Its `prompt_cache_key`."""
     at_once: int
-    """How many requests with this key were under way, this one included."""
+    """How many requests with this key of this pool were under way, this one included."""
     limited: bool
     """Whether it was answered 429."""
 
@@ -38,41 +47,49 @@ class Provider:
     """`seconds` is how long an answer takes. Called in the fake provider's thread; read in any."""
 
     seconds: float = 0.1
+    login: Endpoint = field(default_factory=Endpoint)
     clock: Callable[[], float] = time.monotonic
     _noted: list[Noted] = field(default_factory=list)
-    _under_way: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
-    _limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _under_way: dict[Place, list[Received]] = field(default_factory=lambda: defaultdict(list))
+    _limits: dict[Place, tuple[float, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, received: Received) -> Answer:
+        if received.path == login.PATH:
+            return self.login(received)
         call = asked(received)
         if call is None:
             return not_found()
         with self._lock:
             noted = self._note(received)
+        if noted.pool == LOGIN and noted.key != self.login.access:
+            return call.speech.error(401, "The token has expired.")
         if noted.limited:
-            seconds = self._limits[noted.key][1]
+            seconds = self._limits[noted.pool, noted.key][1]
             return call.speech.error(429, "Slow down.", (("retry-after", str(round(seconds))),))
         return paced(call, self.seconds)
 
     def _note(self, received: Received) -> Noted:
-        now, key = self.clock(), received.credential
-        under_way = [one for one in self._under_way[key] if not (one.complete or one.finished.is_set())]
-        self._under_way[key] = [*under_way, received]
-        proxy = received.path.split("/")[1]
+        _, proxy, pool, *_ = received.path.split("/")
+        now, place = self.clock(), (pool, received.credential)
+        under_way = [one for one in self._under_way[place] if not (one.complete or one.finished.is_set())]
+        self._under_way[place] = [*under_way, received]
         conversation = str(received.json().get("prompt_cache_key", ""))
-        noted = Noted(now, proxy, key, conversation, len(under_way) + 1, self._is_limited(key, now))
+        limit = self._limits.get(place)
+        limited = limit is not None and now < limit[0]
+        noted = Noted(now, proxy, *place, conversation, len(under_way) + 1, limited)
         self._noted.append(noted)
         return noted
 
-    def _is_limited(self, key: str, now: float) -> bool:
-        limit = self._limits.get(key)
-        return limit is not None and now < limit[0]
-
-    def limit(self, key: str, seconds: float) -> None:
+    def limit(self, pool: str, key: str, seconds: float) -> None:
         """Answer 429 to a key for so long."""
         with self._lock:
-            self._limits[key] = self.clock() + seconds, seconds
+            self._limits[pool, key] = self.clock() + seconds, seconds
+
+    def so_far(self) -> list[Noted]:
+        """The requests since they were last taken."""
+        with self._lock:
+            return [*self._noted]
 
     def taken(self) -> list[Noted]:
         """The requests since this was last asked."""

@@ -46,3 +46,9 @@ def proxies(noted: Sequence[Noted], names: Sequence[str]) -> Iterator[str]:
         total = sum(number for _, number in counts)
         keys = " ".join(f"{key.rpartition('-')[2]}:{number}" for key, number in counts)
         yield f"  {name}  {total:>5} requests, {limited[name]:>2} x 429   by key  {keys}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as columns of one width each."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -94,6 +94,17 @@ class Connection:
             return True
         return False
 
+    @property
+    def port(self) -> int:
+        """Our own."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
+    @property
+    def closed(self) -> bool:
+        """Whether the other side has closed it."""
+        return self._reader.at_eof() or self._writer.transport.is_closing()
+
     def leave(self) -> None:
         self._writer.transport.abort()
 

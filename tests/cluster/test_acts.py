@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from scripts.clustering.acts import fair, kept, stays, wandered, within
 from scripts.clustering.client import Job, Seen
-from scripts.clustering.cluster import KEYS
+from scripts.clustering.pools import KEYS
 from scripts.clustering.provider import Noted
 from scripts.clustering.report import answered, checks, proxies
 
@@ -12,15 +12,15 @@ from scripts.clustering.report import answered, checks, proxies
 def noted(
     key: str = "key-0", *, at: float = 0.0, proxy: str = "proxy1", of: str = "c", at_once: int = 1
 ) -> Noted:
-    return Noted(at, proxy, key, of, at_once, limited=False)
+    return Noted(at, proxy, "pool", key, of, at_once, limited=False)
 
 
 def limited(at: float) -> Noted:
-    return Noted(at, "proxy1", "key-3", "", 1, limited=True)
+    return Noted(at, "proxy1", "pool", "key-3", "", 1, limited=True)
 
 
 def seen(fault: str = "") -> Seen:
-    return Seen(Job("h"), 200, fault, "key-0", 0.0, 0.01, 0.02)
+    return Seen(Job("h"), 200, fault, "key-0", 0.0, 0.01, 0.02, 5)
 
 
 def even(number: int) -> Sequence[Noted]:

@@ -16,7 +16,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield found
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ["conversations", "places", "429"])
 def test_every_client_is_answered_and_each_proxy_did_some_of_it(
     cluster: Cluster, act: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
