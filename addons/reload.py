@@ -169,7 +169,6 @@ class Control:
             return
         self._settings = settings
         self._interception.configure(settings)
-        self._share(settings)
         self._keeper.follow()
         self._forwarder.configure(found, upstream)
         self._say_once((*notices(opts, os.environ), in_short(found)))
@@ -217,6 +216,7 @@ class Control:
         """Whether responses and what is known of keys can be kept where the option says."""
         try:
             self._answering.responses.configure(folder, settings.responses)
+            self._share(settings)
             self._keeper.configure(folder, Path.cwd())
         except StateError as error:
             log.error("%s", self._redactor.redact(str(error)))

@@ -175,8 +175,8 @@ class Rotator:
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         store = Connection(clock, self._journal.failed)
-        roster = Roster(store, clock)
-        lasting = Lasting(Keeper(pool, clock, self._journal.failed), store, roster, ledger, prices)
+        keeper, roster = Keeper(pool, clock, self._journal.failed, store), Roster(store, clock)
+        lasting = Lasting(keeper, store, roster, ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout
         self._shutdown = GracefulShutdown(self._flows.draining, self._answering, begun, timeout)

@@ -172,6 +172,9 @@ class Pool:
             self.unsaved.names.add((provider, chosen.credential.name))
         if several:
             self.conversations.began(provider, asker, chosen.credential.name, now)
+            self.unsaved.soon()
+        if chosen.wheel is not None:
+            self.unsaved.turn(provider, chosen.credential.name, now)
         return self._leased(provider, chosen, found.former)
 
     def _leased(self, provider: str, chosen: Chosen, former: str | None) -> Lease:
@@ -233,7 +236,7 @@ class Pool:
         settled = self.states[provider] = settle(state, attempted, outcome, now)
         if settled.health is not state.health or settled.exhausted is not state.exhausted:
             self.unsaved.names.add((provider, ""))
-            self.unsaved.urgent = True
+            self.unsaved.at_once()
         has_news = is_news(state, settled)
         if has_news:
             self.unsaved.changed(provider, state, settled)
@@ -272,6 +275,7 @@ class Pool:
         if summary.attempts and provider in asker.found:
             credential, now = summary.attempts[-1].credential, self._clock()
             self.conversations.answered(provider, asker, credential, summary.progress, now)
+            self.unsaved.soon()
 
     # -- by command ------------------------------------------------------------------------------------
 
@@ -324,6 +328,7 @@ class Pool:
     def made(self, provider: str, answer_id: str, credential: str) -> None:
         """An answer that a later call may name belongs to the account that made it."""
         self.conversations.sessions.made(provider, answer_id, credential, self._clock())
+        self.unsaved.soon()
 
     def account(self, provider: str, client: str = "") -> Lease | None:
         """The credential of everything that belongs to an account, for the tool `client`; None without a pool

@@ -1,7 +1,7 @@
 """What changed in a pool and is not kept yet, and how a key is marked in what is kept."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -21,22 +21,47 @@ class Unsaved:
     """What was cleared, and when."""
     urgent: bool = False
     """Whether others who share the credentials are to know it at once."""
+    turned: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Which credentials had a turn, and when; noted where somebody is woken."""
+    wake: Callable[[bool], None] | None = None
+    """Woken by changes: at once, or soon. None: nobody waits for them."""
+
+    def at_once(self) -> None:
+        """Others are to know it at once."""
+        self.urgent = True
+        if self.wake is not None:
+            self.wake(True)
+
+    def soon(self) -> None:
+        """Others are to know soon where a conversation stays."""
+        if self.wake is not None:
+            self.wake(False)
+
+    def turn(self, provider: str, name: str, now: float) -> None:
+        """A credential has its turn."""
+        if self.wake is not None:
+            self.turned[provider, name] = now
 
     def changed(self, provider: str, before: PoolState, after: PoolState) -> None:
         """Credentials serve now that did not, or the other way round."""
         names = (name for name, one in after.states.items() if one is not before.states.get(name))
         self.names.update((provider, name) for name in names)
-        self.urgent = True
+        self.at_once()
 
     def clear(self, provider: str, names: Iterable[str], how: Clearing, now: float) -> None:
         """All that was known of these, and of the provider itself, was cleared."""
         self.cleared.update({(provider, name, how): now for name in ("", *names)})
-        self.urgent = True
+        self.at_once()
 
     def taken(self) -> "Unsaved":
-        """All of it; from now on it counts as saved."""
+        """All of it but turns; from now on it counts as saved."""
         found = Unsaved(self.names, self.cleared, self.urgent)
         self.names, self.cleared, self.urgent = set(), {}, False
+        return found
+
+    def turns_taken(self) -> dict[tuple[str, str], float]:
+        """The turns; from now on they count as saved."""
+        found, self.turned = self.turned, {}
         return found
 
 

@@ -214,14 +214,21 @@ class EpochClock:
         self._wall, self.steady = wall, steady
         self._base = wall() - steady()
         self._off_since: float | None = None
+        self.is_led = False
+        """Whether it follows another clock than the wall clock of this machine."""
 
     def __call__(self) -> float:
         return self._base + self.steady()
 
+    def lead(self, seconds: float) -> None:
+        """Another clock that several machines have in common is ahead by so much: this is it from now on."""
+        self._base += seconds
+        self.is_led = True
+
     def follow(self) -> float:
         """Follow a wall clock that was set and stayed so. To be called now and then; gives the seconds by
         which all readings are later from now on, for which who holds such times has to move them."""
-        off = self._wall() - self()
+        off = 0.0 if self.is_led else self._wall() - self()
         if abs(off) <= OFF:
             self._off_since = None
             return 0.0

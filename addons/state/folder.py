@@ -31,10 +31,10 @@ from rewrite.credentials.stored_file import Moment, OfLaterVersion, Stored, Unre
 log = logging.getLogger("rotator")
 
 FILES: Mapping[str, frozenset[Kind]] = {
-    "credentials": frozenset(Kind) - OF_SESSIONS,
+    "credentials": frozenset(Kind) - OF_SESSIONS - {Kind.TURN},
     "sessions": OF_SESSIONS,
 }
-"""Which kinds of entries are in which file."""
+"""Which kinds of entries are in which file. Whose turn it is changes with each call."""
 
 LARGE = 1 << 19
 """Bytes. A file is written again after a second for each so many of them."""
@@ -132,6 +132,8 @@ def _moved(entries: Entries, seconds: float) -> Entries:
 class FolderStore:
     """A `StateStore` in `FOLDER/pool`. What was there is what others changed, at first."""
 
+    is_prompt = False
+
     def __init__(self, folder: Path, clock: Callable[[], Moment]) -> None:
         """Raises OSError if there can be no such folder."""
         root = folder / "pool"
@@ -144,6 +146,9 @@ class FolderStore:
 
     async def exchange(self, changes: Entries) -> Entries:
         return await asyncio.to_thread(self.exchange_now, changes)
+
+    def dropped(self, entries: Entries) -> None:
+        """They are gone with the clearing itself."""
 
     async def close(self) -> None:
         await asyncio.to_thread(self.exchange_now, NOTHING, at_once=True)

@@ -1,36 +1,29 @@
 """Carries what is known of credentials between the pool and a store: what changed goes there, what other
 proxies changed comes back.
 
-A pool without a store is its own memory. With one, a change is written within a second, one that other
-proxies are to heed at once within a quarter, and theirs are looked for four times a second.
+A pool without a store is its own memory. With a folder, a change is written within a second, one that other
+proxies are to heed at once within a quarter, and theirs are looked for four times a second. With a store that
+several share, what is urgent is written at once, conversations within 20 ms, and what others wrote is heeded
+as it comes.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import batched, islice
 from pathlib import Path
 
 from addons.credentials.pool import Pool
-from addons.runtime.clock import EpochClock, start_id
+from addons.runtime.clock import OFF, EpochClock, start_id
 from addons.secrets.keys import located
 from addons.state.folder import FolderStore
+from addons.state.known import Known
+from addons.state.shared import MOST_CONVERSATIONS, SharedStore
 from addons.state.store import StateStore
-from rewrite.credentials.entries import (
-    NOTHING,
-    OF_SESSIONS,
-    Clearing,
-    Entries,
-    Entry,
-    Key,
-    Kind,
-    absorb,
-    bounded,
-    merged,
-)
-from rewrite.credentials.state import CredentialState, PoolState
-from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
+from addons.store.connection import Connection
+from rewrite.credentials.entries import NOTHING, OF_SESSIONS, Clearing, Entries, Entry, Key, Kind, merged
+from rewrite.credentials.stored import Subject, moved_entries
 from rewrite.credentials.stored_file import Moment
 from rewrite.credentials.stored_sessions import restore, session_entries
 
@@ -40,51 +33,73 @@ TICK, IDLE = 0.25, 5.0
 """Seconds between two looks; the latter without a store."""
 DEBOUNCE = 1.0
 """Seconds between two writings of what nobody waits for."""
-_AT_ONCE = 2
-"""Of so many credentials what is over is forgotten with each writing."""
+SOON = 0.02
+"""Seconds after which others know where a conversation stays, and whose turn it was."""
 
 
 class Keeper:
-    """Of one pool. `failed` gets what went wrong in a look, and in whose code that is ours."""
+    """Of one pool. `failed` gets what went wrong in a look, and in whose code that is ours. State is kept in
+    the store of `connection` where the config names one."""
 
-    def __init__(self, pool: Pool, clock: EpochClock, failed: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: EpochClock,
+        failed: Callable[[str, Exception], None],
+        connection: Connection | None = None,
+    ) -> None:
         self._pool, self._clock, self._failed = pool, clock, failed
         self._boot = start_id()
+        self._known = Known(pool, clock)
+        self._connection = connection
         self._store: StateStore | None = None
-        self._option = ""
-        self._known: dict[Subject, dict[Key, Entry]] = {}
-        self._gathered: dict[Subject, CredentialState] = {}
-        self._subjects: dict[tuple[str, str], Subject] = {}
+        self._shared: SharedStore | None = None
+        self._option: tuple[bool, str] = (False, "")
+        self._salt = ""
+        self._pending: Entries = NOTHING
+        self._urgent = False
         self._written = 0.0
-        self._sessions_since = 0.0
-        self._ends = asyncio.Event()
+        self._wake, self._ends = asyncio.Event(), False
+        self._soon: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        if connection is not None:
+            self._shared = SharedStore(connection, clock, self._wake.set)
+            connection.on_time(self._led)
+            connection.on_up(self._join)
 
     def moment(self) -> Moment:
         """The present."""
         return Moment(self._clock(), self._clock.steady(), self._boot)
 
+    def subject(self, provider: str, name: str) -> Subject | None:
+        """Whose entries those of a credential are; None: the pool has no such."""
+        return self._known.subject(provider, name)
+
     def configure(self, option: str, cwd: Path) -> None:
-        """Keep state where `rotator_state` says, from `cwd`; in memory alone if it is empty. Raises
-        StateError."""
-        if option == self._option:
+        """Keep state in the store that is shared if there is one, or else where `rotator_state` says, from
+        `cwd`; in memory alone if it is empty. Raises StateError."""
+        is_shared = self._connection is not None and self._connection.is_configured
+        if (is_shared, option) == self._option:
             return
-        self._store, self._known, self._subjects, self._gathered = None, {}, {}, {}
-        if option and (store := _folder_store(located(option, cwd), self.moment)):
+        self._store, self._pending, self._salt = None, NOTHING, ""
+        self._known.clear()
+        sessions = self._pool.conversations.sessions
+        if is_shared:
+            self._store = self._shared
+            sessions.follow()
+        elif option and (store := _folder_store(located(option, cwd), self.moment)):
             self._store = store
             self._take(store.exchange_now(NOTHING))
-            self._sessions_since = self._clock()
-        self._option = option
+            sessions.follow()
+        self._pool.unsaved.wake = self._woken if is_shared else None
+        self._option = is_shared, option
 
     def follow(self) -> None:
         """The pool has new settings: what is known of credentials that it did not have comes into force."""
-        if self._store is None:
-            return
-        before = self._subjects
-        self._subjects = {each[:2]: Subject(*each) for each in self._pool.marks(self._store.salt)}
-        for name, subject in self._subjects.items():
-            if before.get(name) != subject:
-                self._adopt(subject, self._known.get(subject, NOTHING))
+        if self._store is not None:
+            is_joined = self._store is self._shared and self._salt
+            self._salt = self._salt if is_joined else self._store.salt
+            self._known.follow(self._salt)
 
     def start(self) -> None:
         """The event loop runs."""
@@ -94,20 +109,33 @@ class Keeper:
     async def stop(self) -> None:
         """Write what has not been written."""
         if self._task is not None:
-            self._ends.set()
+            self._ends = True
+            self._wake.set()
             await self._task
         await self.tick(at_once=True)
         if self._store is not None:
             await self._store.close()
 
+    def _woken(self, at_once: bool) -> None:
+        """Something changed that others are to know."""
+        if at_once:
+            self._wake.set()
+        elif self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(SOON, self._ring)
+
+    def _ring(self) -> None:
+        self._soon = None
+        self._wake.set()
+
     async def _look(self) -> None:
-        while not self._ends.is_set():
+        while not self._ends:
+            self._wake.clear()
             try:
                 await self.tick()
             except Exception as error:  # noqa: BLE001  # the pool works without it
                 self._failed("keeping what is known of keys", error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ends.wait(), TICK if self._store else IDLE)
+                await asyncio.wait_for(self._wake.wait(), TICK if self._store else IDLE)
 
     async def tick(self, *, at_once: bool = False) -> None:
         """One look. `at_once`: what need not be written yet is written too."""
@@ -116,88 +144,124 @@ class Keeper:
         if self._store is None:
             return
         now = self._clock()
-        due = at_once or self._pool.unsaved.urgent or now - self._written >= DEBOUNCE
-        changes = self._changes(now) if due else NOTHING
-        self._written = now if changes else self._written
-        others = await self._store.exchange(changes)
-        self._take(others)
-        if others:
-            self._pool.queues.look()
+        urgent = self._urgent or self._pool.unsaved.urgent
+        changes = self._changes(now, due=at_once or urgent or now - self._written >= DEBOUNCE)
+        self._take(await self._store.exchange(changes))
 
-    def _changes(self, now: float) -> Entries:
-        """What changed in the pool since it was known."""
-        unsaved, found = self._pool.unsaved.taken(), dict[Key, Entry]()
-        for (provider, name, how), at in unsaved.cleared.items():
-            if subject := self._subjects.get((provider, name)):
-                found |= self._know(subject, cleared(subject, how, at))
-        for provider, name in unsaved.names:
-            if subject := self._subjects.get((provider, name)):
-                known = self._known.get(subject, NOTHING)
-                found |= self._gather(subject, self._pool.states[provider], known, now)
-        self._forget(now)
-        sessions = self._pool.conversations.sessions
-        found |= session_entries(sessions, self._sessions_since)
-        self._sessions_since = now
+    def _changes(self, now: float, *, due: bool) -> Entries:
+        """What is to be written. `due`: all of it, and not only that which may be written at any time."""
+        assert self._store is not None
+        found = dict[Key, Entry]()
+        if due or self._store.is_prompt:
+            found |= session_entries(self._pool.conversations.sessions.news())
+            found |= self._known.turns(self._pool.unsaved.turns_taken())
+        if due:
+            self._gather(now)
+            found |= self._pending
+            self._pending, self._urgent = NOTHING, False
+            self._written = now if found else self._written
         return found
 
-    def _gather(self, subject: Subject, pool: PoolState, known: Entries, now: float) -> Entries:
-        """What changed of one. Many counts of a busy one are as they were when it was gathered before."""
-        found = changed(subject, pool, known, now, self._gathered.get(subject))
-        if subject not in self._gathered:
-            self._know(subject, found)
-        else:
-            absorb(self._known[subject], found)
-        if subject.credential and not any(subject.key(Kind.CLEARED, how) in known for how in Clearing):
-            self._gathered[subject] = pool.state(subject.credential)
-        return found
-
-    def _forget(self, now: float) -> None:
-        """What is over, of some each time."""
-        for subject in [*islice(self._gathered, _AT_ONCE)]:
-            self._known[subject] = dict(bounded(self._known[subject], now))
-            self._gathered[subject] = self._gathered.pop(subject)
+    def _gather(self, now: float) -> None:
+        """What changed in the pool."""
+        unsaved = self._pool.unsaved.taken()
+        self._urgent = self._urgent or unsaved.urgent
+        self._pending = merged(self._pending, self._known.changes(unsaved, now))
 
     def _take(self, others: Entries) -> None:
         """Heed what others changed."""
-        for subject, found in self._learn(others).items():
-            self._adopt(subject, found)
+        if not others and not self._known.over:
+            return
+        if others.keys() and not all(key.kind in OF_SESSIONS for key in others):
+            self._gather(self._clock())  # what is known here and not written is known before
+        self._known.heed(others)
         restore(self._pool.conversations.sessions, others)
+        over, self._known.over = self._known.over, {}
+        if over and self._store is not None:
+            self._store.dropped(over)
+        if others:
+            self._pool.queues.look()
 
-    def _know(self, subject: Subject, changes: Entries) -> Entries:
-        """Keep in mind what `changes` say."""
-        self._gathered.pop(subject, None)
-        after = merged(self._known.get(subject, NOTHING), changes)
-        self._known[subject] = dict(bounded(after, self._clock()))
-        return changes
+    # -- a store that is shared -----------------------------------------------------------------------------
 
-    def _learn(self, others: Entries) -> dict[Subject, dict[Key, Entry]]:
-        """Keep in mind what others changed; gives it by whose it is."""
-        found: dict[Subject, dict[Key, Entry]] = {}
-        for key, entry in others.items():
-            if key.kind not in OF_SESSIONS:
-                found.setdefault(Subject(key.provider, key.credential, key.mark), {})[key] = entry
-        for subject, changes in found.items():
-            self._know(subject, changes)
-        return found
+    async def _join(self) -> None:
+        """The store is there: learn what is in it, and write what is not. Raises StoreError."""
+        store = self._shared
+        if store is None or self._store is not store:
+            return
+        self._clock.lead(0.0)
+        self._pool.unsaved.names.update(self._known.names())
+        await self.tick(at_once=True)
+        is_joined = False
+        try:
+            await self._exchange_all(store, emptied=self._marked(store))
+            is_joined = True
+        finally:
+            if not is_joined:
+                store.lost()
 
-    def _adopt(self, subject: Subject, changes: Entries) -> None:
-        """Into the pool, if that has such a credential."""
-        state = self._pool.states.get(subject.provider)
-        if state is not None and self._subjects.get((subject.provider, subject.credential)) == subject:
-            self._pool.states[subject.provider] = adopted(state, subject, changes, self._clock())
+    async def _exchange_all(self, store: SharedStore, *, emptied: bool) -> None:
+        found = await store.load()
+        for part in _parts(found):
+            self._forget(store, part)
+            self._take(part)
+            await asyncio.sleep(0)
+        self._take(await store.load_counts(emptied=emptied))
+        await store.join(self._better(found))
+
+    def _marked(self, store: SharedStore) -> bool:
+        """Make marks as all who share the store do. Whether it is another one than before, or was emptied."""
+        before, self._salt = self._salt, store.salt
+        if before == self._salt:
+            return False
+        store.renamed(self._known.marked(self._salt))
+        return True
+
+    def _forget(self, store: SharedStore, found: Entries) -> None:
+        """What was counted before a user forgot it."""
+        for key, one in found.items():
+            if key.kind is Kind.CLEARED and key.scope == Clearing.RESET and self._known.is_news(key, one):
+                store.forget(Subject(*key[1:4]))
+
+    def _better(self, found: Entries) -> Iterator[Entries]:
+        """What is known here and not there, in parts."""
+        self._gather(self._clock())
+        for each in self._known.everything():
+            yield _apart(each, found)
+        conversations = self._pool.conversations.sessions.everything(MOST_CONVERSATIONS // 2)
+        while some := session_entries(islice(conversations, _PART)):
+            yield _apart(some, found)
+
+    def _led(self, seconds: float) -> None:
+        """The clock of the store is ahead by so much. What it was off by since it was set last changes
+        nothing that lasts; a clock that was set does."""
+        is_set = not self._clock.is_led or abs(seconds) > OFF
+        self._clock.lead(seconds)
+        if is_set:
+            self._moved(seconds)
 
     def _moved(self, seconds: float) -> None:
         """The clock is ahead by so much."""
-        for provider, state in self._pool.states.items():
-            self._pool.states[provider] = moved(state, seconds)
+        self._known.moved(seconds)
         self._pool.queues.moved(seconds)
-        self._gathered.clear()
-        self._known = {subject: dict(moved_entries(one, seconds)) for subject, one in self._known.items()}
+        self._pending = moved_entries(self._pending, seconds)
         self._written += seconds
-        self._sessions_since += seconds
         self._pool.conversations.sessions.moved(seconds)
         if self._store is not None:
             self._store.moved(seconds)
+
+
+_PART = 1000
+"""Entries that are heeded, or written, before anything else goes on."""
+
+
+def _parts(found: Entries) -> Iterator[Entries]:
+    return map(dict, batched(found.items(), _PART))
+
+
+def _apart(own: Entries, found: Entries) -> Entries:
+    """What the store does not have, or not as it is known here. What is counted is apart."""
+    return {key: one for key, one in own.items() if key.kind is not Kind.USED and found.get(key) != one}
 
 
 def _folder_store(folder: Path, clock: Callable[[], Moment]) -> FolderStore | None:

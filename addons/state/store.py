@@ -13,6 +13,11 @@ class StateStore(Protocol):
     """Keeps entries for all who share them. There need not be one: a pool is its own memory."""
 
     @property
+    def is_prompt(self) -> bool:
+        """Whether conversations may be written with each look, and not once a second."""
+        ...
+
+    @property
     def salt(self) -> str:
         """What all who share it make marks of keys with, as hexadecimal digits."""
         ...
@@ -20,6 +25,10 @@ class StateStore(Protocol):
     async def exchange(self, changes: Entries) -> Entries:
         """Keep what one proxy changed; gives what others changed since it last asked, as `changes` too. What
         cannot be kept now is tried again the next time."""
+        ...
+
+    def dropped(self, entries: Entries) -> None:
+        """These were cleared."""
         ...
 
     async def close(self) -> None:

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     """What was used in one part of a window."""
     CYCLE = "cycle"
     """Which credentials have had their turn in a fair cycle."""
+    TURN = "turn"
+    """When a credential had its last turn."""
     BINDING = "binding"
     """On which credential a conversation stays."""
     MARK = "mark"
@@ -165,9 +167,9 @@ class _Cleared:
         self.is_news = any(key.kind is Kind.CLEARED for key in changes)
 
     def remainder(self, entries: Entries) -> Iterator[tuple[Key, Entry]]:
-        return ((key, one) for key, one in entries.items() if not (self._at and self._covers(key, one)))
+        return ((key, one) for key, one in entries.items() if not (self._at and self.covers(key, one)))
 
-    def _covers(self, key: Key, entry: Entry) -> bool:
+    def covers(self, key: Key, entry: Entry) -> bool:
         return any(
             entry.at <= self._at.get(clearing(key, how), _LONG_AGO)
             for how, kinds in CLEARS.items()
@@ -185,6 +187,12 @@ def _is_refusal(key: Key, entry: Entry) -> bool:
 def clearing(of: Key, how: Clearing) -> Key:
     """The key of what clears `of`."""
     return Key(Kind.CLEARED, of.provider, of.credential, of.mark, how)
+
+
+def covered(held: Entries, entries: Entries) -> Entries:
+    """Those of `entries` that a clearing in `held` covers."""
+    cleared = _Cleared(held, NOTHING)
+    return {key: one for key, one in entries.items() if cleared.covers(key, one)}
 
 
 def changes(before: Entries, after: Entries) -> Entries:

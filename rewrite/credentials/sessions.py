@@ -9,6 +9,8 @@ names of credentials are kept. Pure: tables that have bounds; times are seconds 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import islice
 
 from protocols.model.progress import Progress
 from rewrite.credentials.evidence import Digest, Evidence, digest
@@ -112,6 +114,13 @@ _ANY = ""
 """In place of a connection: of any other."""
 
 
+def _claimed_too(known: Mark | None, one: Mark) -> Mark:
+    """`one`, which several may have left if it is known already."""
+    if known is None or abs(one.at - known.at) > TTL or known.claims == one.claims:
+        return one
+    return Mark({**known.claims, **one.claims}, max(known.at, one.at))
+
+
 def left_by(conversation: Digest, at: float) -> Mark:
     """The mark of a conversation, over any connection."""
     return Mark({_ANY: conversation}, at)
@@ -119,6 +128,18 @@ def left_by(conversation: Digest, at: float) -> Mark:
 
 type SessionKey = tuple[str, Digest]
 """The name of a provider, and a hash."""
+
+type Known = tuple[SessionKey, Binding | Mark | Maker]
+"""One thing that is known, and what it is known of."""
+
+
+class Table(Enum):
+    """What is known of a hash."""
+
+    BINDINGS = "where a conversation is"
+    MARKS = "whose an answer is"
+    MAKERS = "which credential made an answer that its provider keeps"
+
 
 _LATE = 60.0
 """Seconds by which what others know may come late."""
@@ -133,6 +154,8 @@ class Sessions:
         self._marks: OrderedDict[SessionKey, Mark] = OrderedDict()
         self._makers: OrderedDict[SessionKey, Maker] = OrderedDict()
         """By the ids of answers."""
+        self._news: set[tuple[Table, SessionKey]] | None = None
+        """What changed since it was asked for. None: nobody asks."""
 
     def count(self, now: float) -> int:
         """How many conversations stay where they are."""
@@ -191,18 +214,34 @@ class Sessions:
         known."""
         self._makers[key := (provider, digest("answer", answer_id))] = Maker(credential, now)
         _bound(self._makers, key, self._most)
+        self._changed(Table.MAKERS, key)
 
     # -- kept -----------------------------------------------------------------------------------------
 
-    def recent(self, since: float) -> Iterator[tuple[SessionKey, Binding | Mark | Maker]]:
-        """What became known since then."""
-        for table in (self._bindings, self._marks, self._makers):
-            for key in reversed(table):
-                one = table[key]
-                if one.at >= since:
-                    yield key, one
-                elif one.at < since - _LATE:
-                    break
+    def follow(self) -> None:
+        """Somebody keeps what is known: from now on `news` has to be asked for."""
+        self._news = set()
+
+    def news(self) -> Iterator[Known]:
+        """What changed since this was asked before, but for what was restored."""
+        changed, tables = self._news or (), self._tables()
+        self._news = set()
+        for table, key in changed:
+            one = tables[table].get(key)
+            if one is not None:
+                yield key, one
+
+    def everything(self, most: int | None = None) -> Iterator[Known]:
+        """All that is known now, of each kind the latest first, and not more of it than that."""
+        for table in self._tables().values():
+            yield from islice(reversed([*table.items()]), most)
+
+    def _tables(self) -> Mapping[Table, Mapping[SessionKey, Binding | Mark | Maker]]:
+        return {Table.BINDINGS: self._bindings, Table.MARKS: self._marks, Table.MAKERS: self._makers}
+
+    def _changed(self, table: Table, key: SessionKey) -> None:
+        if self._news is not None:
+            self._news.add((table, key))
 
     def restore(self, key: SessionKey, one: Binding | Mark | Maker) -> None:
         """Take over what another proxy, or an earlier one, knew, if nothing later is known here."""
@@ -210,7 +249,7 @@ class Sessions:
             case Binding():
                 _restored(self._bindings, key, one, self._most)
             case Mark():
-                _restored(self._marks, key, one, self._most_marks)
+                _restored(self._marks, key, _claimed_too(self._marks.get(key), one), self._most_marks)
             case Maker():
                 _restored(self._makers, key, one, self._most)
 
@@ -230,10 +269,12 @@ class Sessions:
             known = Mark({}, now)
         self._marks[key] = known.claimed(connection, conversation, now)
         _bound(self._marks, key, self._most_marks)
+        self._changed(Table.MARKS, key)
 
     def _bind(self, key: SessionKey, binding: Binding) -> None:
         self._bindings[key] = binding
         _bound(self._bindings, key, self._most)
+        self._changed(Table.BINDINGS, key)
 
 
 def _bound[T](table: OrderedDict[SessionKey, T], used: SessionKey, most: int) -> None:
@@ -251,7 +292,7 @@ def _restored[T: (Binding, Mark, Maker)](
         return
     latest = table[next(reversed(table))].at if table else one.at
     table[key] = one
-    is_old = one.at < latest - _LATE  # `recent` looks from the end, until it finds such a one
+    is_old = one.at < latest - _LATE
     table.move_to_end(key, last=not is_old)
     if len(table) > most:
         table.popitem(last=False)

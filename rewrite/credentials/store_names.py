@@ -8,7 +8,7 @@ from rewrite.credentials.stored import Subject
 def used_key(of: Subject, window: str, scope: str) -> str:
     """The hash of what is used of one window, by its key, and for one scope."""
     parts = (of.provider, of.credential, of.mark, window, scope)
-    return "u:" + json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    return "u:" + json.dumps(parts, separators=(",", ":"))
 
 
 def used_field(until: float, proxy: str) -> str:

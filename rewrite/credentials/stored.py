@@ -105,10 +105,14 @@ def _difference(key: Key, own: Entry, known: Entry | None, now: float) -> Entry 
 
 
 def _gone(key: Key, known: Entry, now: float) -> Entry | None:
-    """That it is known no more. A cooldown ends by its time, or by a clearing."""
-    if key.kind in (Kind.COOLDOWN, Kind.CLEARED) or known.value is None:
+    """That it is known no more."""
+    if key.kind in _ENDS_BY_ITSELF or known.value is None:
         return None
     return Entry(now, known.until, -amount(known) if key.kind is Kind.USED else None)
+
+
+_ENDS_BY_ITSELF = frozenset({Kind.COOLDOWN, Kind.CLEARED, Kind.TURN})
+"""By its time, or by a clearing."""
 
 
 def cleared(subject: Subject, how: Clearing, now: float) -> dict[Key, Entry]:
@@ -159,7 +163,24 @@ def _of_counts(
 ) -> Iterator[tuple[Key, Entry]]:
     for until, each in counts:
         if until > now:
-            yield subject.key(Kind.USED, _joined(repr(until), window, scope)), Entry(now, until, each)
+            yield used(subject, until, window, scope), Entry(now, until, each)
+
+
+def used(subject: Subject, until: float, window: str, scope: str) -> Key:
+    """Of what counts until then in the window of that key, for `scope`."""
+    return subject.key(Kind.USED, _joined(repr(until), window, scope))
+
+
+def used_in(key: Key) -> tuple[str, str, str]:
+    """Of such a key: the text of the moment until which it counts, the key of the window, and for what."""
+    until, _, which = key.scope.partition("\n")
+    window, _, about = which.partition("\n")
+    return until, window, about
+
+
+def counts_until(key: Key) -> float | None:
+    """None: it is no such key."""
+    return _number(used_in(key)[0])
 
 
 def _joined(*parts: str) -> str:
@@ -274,8 +295,7 @@ def _last(state: CredentialState, _: str, entry: Entry, _title: str) -> Credenti
 
 def _used(state: CredentialState, scope: str, entry: Entry, _title: str) -> CredentialState:
     """By the calendar, or by a clock that a rolling window can be of."""
-    until, _, which = scope.partition("\n")
-    window, _, about = which.partition("\n")
+    until, window, about = used_in(Key(Kind.USED, "", scope=scope))
     moment, length = _number(until), rolls_for(window)
     if moment is None or (length is not None and moment > entry.at + 2 * length):
         return state
@@ -351,15 +371,16 @@ def _moved_counts(window: str, counts: Counts, by: float) -> Counts:
 
 def moved_entries(entries: Entries, by: float) -> Entries:
     """The same entries on a clock that is ahead by so much."""
-    return {_moved_key(key, by): one.moved(by) for key, one in entries.items()}
+    return {moved_key(key, by): one.moved(by) for key, one in entries.items()}
 
 
-def _moved_key(key: Key, by: float) -> Key:
-    until, _, which = key.scope.partition("\n")
+def moved_key(key: Key, by: float) -> Key:
+    """A day ends by the calendar."""
+    until, window, about = used_in(key)
     moment = _number(until)
-    if key.kind is not Kind.USED or moment is None or rolls_for(which.partition("\n")[0]) is None:
+    if key.kind is not Kind.USED or moment is None or rolls_for(window) is None:
         return key
-    return key._replace(scope=_joined(repr(moment + by), which))
+    return key._replace(scope=_joined(repr(moment + by), window, about))
 
 
 def _moved_cooldown(one: Cooldown, by: float) -> Cooldown:

@@ -1,20 +1,19 @@
 """Which conversation stays where, as entries and back: hashes and names of credentials. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from protocols.model.wirejson import flag_at, number_at, text_at
 from rewrite.credentials.entries import Entries, Entry, Key, Kind, Value
-from rewrite.credentials.sessions import TTL, Binding, Maker, Mark, Sessions, left_by
+from rewrite.credentials.sessions import TTL, Binding, Known, Maker, Mark, Sessions, left_by
 
 MAKERS_FOR = 7 * 86_400.0
 """Seconds for which it is kept who made an answer."""
 
 
-def session_entries(sessions: Sessions, since: float) -> dict[Key, Entry]:
-    """What became known of conversations since then. Of an answer that several left it is not kept whose
-    it is."""
+def session_entries(known: Iterable[Known]) -> dict[Key, Entry]:
+    """What is `known` of conversations. Of an answer that several left it is not kept whose it is."""
     found: dict[Key, Entry] = {}
-    for (provider, hashed), one in sessions.recent(since):
+    for (provider, hashed), one in known:
         scope = hashed.hex()
         match one:
             case Binding():

@@ -7,7 +7,10 @@ ONE = Subject("p", "one", "6d61726b")
 
 
 def test_a_window_is_named_by_all_that_distinguishes_it() -> None:
-    assert used_key(ONE, "requests/60.0", "model:ü") == 'u:["p","one","6d61726b","requests/60.0","model:ü"]'
+    assert (
+        used_key(ONE, "requests/60.0", "model:ü")
+        == 'u:["p","one","6d61726b","requests/60.0","model:\\u00fc"]'
+    )
     assert used_key(ONE, "requests/60.0", 'x","y') != used_key(ONE, 'requests/60.0","x', "y")
 
 

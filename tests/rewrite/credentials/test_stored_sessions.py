@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewrite.credentials.entries import OF_SESSIONS, Entries, Entry, Key, Kind, Value
+from rewrite.credentials.entries import OF_SESSIONS, Entries, Entry, Key, Value
 from rewrite.credentials.sessions import TTL, Sessions
 from rewrite.credentials.stored_file import Moment, Stored, read, written
 from rewrite.credentials.stored_sessions import restore, session_entries
@@ -13,7 +13,7 @@ from tests.rewrite.credentials.test_sessions import LONG, PROVIDER, House, Talk,
 def carried(sessions: Sessions, now: float) -> Sessions:
     """What another proxy knows, by way of a file."""
     moment = Moment(now, now)
-    stored = Stored(session_entries(sessions, 0.0), "ab")
+    stored = Stored(session_entries(sessions.everything()), "ab")
     found = Sessions()
     restore(found, read(written(stored, moment), moment).entries)
     return found
@@ -68,17 +68,18 @@ def test_an_answer_that_is_kept_is_continued_where_it_was_made() -> None:
     assert after_restart(house).find(evidence({"previous_response_id": "resp_1"})).prefer == ("b",)
 
 
-def test_what_is_new_is_given_though_another_proxy_knew_something_old() -> None:
+def test_what_others_knew_is_no_news() -> None:
     house = House()
     house.call(evidence({}, "old"), "b")
-    old = session_entries(house.sessions, 0.0)
+    old = session_entries(house.sessions.everything())
     house.sessions, house.now = Sessions(), 1000.0
+    house.sessions.follow()
     for number in range(3):
         house.call(evidence({}, f"session {number}"), "a")
     restore(house.sessions, old)
     assert house.find(evidence({}, "old")).prefer == ("b",)
-    assert len(session_entries(house.sessions, 1000.0)) == 3
-    assert len([*house.sessions.recent(0.0)]) == 4
+    assert len(session_entries(house.sessions.news())) == 3
+    assert len([*house.sessions.everything()]) == 4
 
 
 def test_of_too_many_what_another_proxy_knew_long_ago_is_forgotten_first() -> None:
@@ -86,7 +87,7 @@ def test_of_too_many_what_another_proxy_knew_long_ago_is_forgotten_first() -> No
         house = House()
         house.now = 1000.0 - ago
         house.call(evidence({}, "theirs"), "b")
-        theirs = session_entries(house.sessions, 0.0)
+        theirs = session_entries(house.sessions.everything())
         house.sessions, house.now = Sessions(most=2), 1000.0
         house.call(evidence({}, "ours"), "a")
         restore(house.sessions, theirs)
@@ -98,30 +99,37 @@ def test_of_too_many_what_another_proxy_knew_long_ago_is_forgotten_first() -> No
 
 def test_only_what_is_new_is_given() -> None:
     house = House()
-    for number in range(200):
-        house.call(evidence({}, f"session {number}"), "a")
-    new = session_entries(house.sessions, house.now - 9)
-    assert sorted(entry.at for entry in new.values()) == [house.now - 9 + n for n in range(10)]
-
-
-def test_what_others_know_later_or_earlier_does_not_hide_what_is_new() -> None:
-    house = House()
+    house.call(evidence({}, "before anybody asks"), "a")
+    house.sessions.follow()
     for number in range(20):
         house.call(evidence({}, f"session {number}"), "a")
-    late = Key(Kind.BINDING, PROVIDER, scope="ff" * 16)
-    restore(house.sessions, {late: Entry(house.now - 15, house.now + TTL, {"home": "a"})})
-    assert len(session_entries(house.sessions, house.now - 9)) == 10
+    assert len(session_entries(house.sessions.news())) == 20
+    house.call(evidence({}, "session 3"), "a")
+    (new,) = session_entries(house.sessions.news()).values()
+    assert new.at == house.now
+    assert not [*house.sessions.news()]
+
+
+def test_what_two_proxies_heard_each_from_a_conversation_of_its_own_says_nothing() -> None:
+    houses = House(), House()
+    talks = [Talk(house, connection=each) for house, each in zip(houses, ("c", "d"), strict=True)]
+    for talk, key in zip(talks, ("a", "b"), strict=True):
+        talk.turn(key, LONG)
+        talk.house.now += 1
+    theirs = session_entries(houses[1].sessions.everything())
+    restore(houses[0].sessions, theirs)
+    assert talks[0].turn("a") == ("a",)
 
 
 def test_the_later_of_two_holds() -> None:
     house = House()
     one = evidence({}, "session")
     house.call(one, "a")
-    before = session_entries(house.sessions, 0.0)
+    before = session_entries(house.sessions.everything())
     other = after_restart(house)
     other.now += 5
     other.serve(one, other.find(one), "b")
-    restore(house.sessions, session_entries(other.sessions, 0.0))
+    restore(house.sessions, session_entries(other.sessions.everything()))
     assert house.find(one).prefer == ("a", "b")
     restore(house.sessions, before)
     assert house.find(one).prefer == ("a", "b")
@@ -133,9 +141,11 @@ def test_a_clock_that_was_set_changes_nothing() -> None:
     house.call(one, "a")
     Talk(house).turn("b", LONG)
     house.sessions.made(PROVIDER, "resp_1", "b", house.now)
-    before = session_entries(house.sessions, 0.0)
+    before = session_entries(house.sessions.everything())
     house.sessions.moved(5e5)
-    assert session_entries(house.sessions, 0.0) == {key: entry.moved(5e5) for key, entry in before.items()}
+    assert session_entries(house.sessions.everything()) == {
+        key: entry.moved(5e5) for key, entry in before.items()
+    }
 
 
 def test_only_hashes_are_kept() -> None:
@@ -143,7 +153,7 @@ def test_only_hashes_are_kept() -> None:
     talk = Talk(house, opening="a word of the user's")
     talk.turn("b", LONG)
     house.call(evidence({}, "the-session-of-the-user"), "a")
-    written_down = written(Stored(session_entries(house.sessions, 0.0), ""), Moment(house.now, 0.0))
+    written_down = written(Stored(session_entries(house.sessions.everything()), ""), Moment(house.now, 0.0))
     assert b"user" not in written_down
     assert LONG[:20].encode() not in written_down
 
