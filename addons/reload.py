@@ -17,6 +17,7 @@ from addons.config.listening import warn_of_names, warn_of_others
 from addons.config.settings import ConfigError, Settings, load, load_again, watched
 from addons.config.watch import Watch
 from addons.oauth.logins import Logins
+from addons.oauth.shared import SharedTokens
 from addons.pages.probes import HOSTS
 from addons.records.journal import Journal
 from addons.responses.storage import StateError
@@ -46,6 +47,8 @@ class Lasting:
     """What other proxies know of them."""
     roster: Roster
     """Which proxies share that."""
+    tokens: SharedTokens
+    """The tokens of logins there."""
     ledger: Ledger
     """What calls used and cost."""
     prices: PriceTable
@@ -69,6 +72,7 @@ class Control:
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
         self._prices, self._store, self._roster = lasting.prices, lasting.store, lasting.roster
+        self._tokens = lasting.tokens
         fields = answering.fields
         self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
@@ -185,6 +189,7 @@ class Control:
     def _share(self, settings: Settings) -> None:
         if settings.shared is not None:
             self._redactor.keep(settings.shared.secrets)
+        self._tokens.configure(settings.shared)
         self._store.configure(settings.shared)
 
     def _watched(self, settings: Settings) -> Sequence[Path]:

@@ -34,6 +34,7 @@ from addons.mitm.front import Front
 from addons.mitm.layers import Layers
 from addons.mitm.messages import fit
 from addons.oauth.logins import Logins
+from addons.oauth.shared import SharedTokens
 from addons.options import register
 from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.pages import Pages
@@ -134,7 +135,9 @@ class Rotator:
         counting.append(users.take)
         prices = PriceTable()
         self._journal = Journal(redactor, _updated, entries, prices.prices)
-        logins = Logins(time.time, redactor.keep)
+        store = Connection(clock, self._journal.failed)
+        tokens = SharedTokens(store, lambda text: self._journal.notice(Notice(text, warning=True)))
+        logins = Logins(time.time, redactor.keep, tokens)
         pool = self._pool = Pool(clock, self._journal.notice, logins)
         overview = Overview(pool, clock)
         traces = Traces(redactor)
@@ -174,9 +177,8 @@ class Rotator:
         )
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        store = Connection(clock, self._journal.failed)
         keeper, roster = Keeper(pool, clock, self._journal.failed, store), Roster(store, clock)
-        lasting = Lasting(keeper, store, roster, ledger, prices)
+        lasting = Lasting(keeper, store, roster, tokens, ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout
         self._shutdown = GracefulShutdown(self._flows.draining, self._answering, begun, timeout)

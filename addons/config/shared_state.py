@@ -14,6 +14,8 @@ from addons.secrets.keys import UnusableKey, key_file, resolve
 
 _PORT = 6379
 _PACKAGE = "redis"
+_SHORTEST_KEY = 32
+"""Characters: nobody is to find it by trying."""
 _MISSING = (
     "needs the package redis: pip install 'rotator[state]', or start with scripts/start, which does that"
 )
@@ -71,6 +73,9 @@ def shared_state(table: StateTable, keys: Keys) -> SharedState | None:
     key = _secret(table.key, ("state", "key"), keys)
     if table.oauth_tokens == "shared" and not table.key:
         text = 'is missing: oauth_tokens = "shared" needs one to encrypt them with: write env:NAME'
+        keys.errors.add(("state", "key"), text)
+    if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
+        text = f"has less than {_SHORTEST_KEY} characters: `openssl rand -base64 32` prints one that is good"
         keys.errors.add(("state", "key"), text)
     parts = urlsplit(table.url)
     in_url = parts.path.removeprefix("/") if parts.hostname else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from addons.oauth.shared import Unshared
 from addons.oauth.source import TokenSource
 from addons.secrets.logins import Login
 
@@ -20,10 +21,15 @@ type Who = tuple[str, str]
 
 
 class Logins:
-    """Sources of tokens. `wall` gives epoch seconds."""
+    """Sources of tokens. `wall` gives epoch seconds; `shared` knows those of other proxies."""
 
-    def __init__(self, wall: Callable[[], float], hide: Hide | None = None) -> None:
+    def __init__(
+        self, wall: Callable[[], float], hide: Hide | None = None, shared: Unshared | None = None
+    ) -> None:
         self._wall, self._hide = wall, hide
+        self._shared = shared or Unshared()
+        self._shared.follow(self._changed)
+        self._following: set[asyncio.Task[None]] = set()
         self._sources: dict[Who, TokenSource] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._on_renewal: Callable[[Who], None] = _to_nobody
@@ -45,7 +51,12 @@ class Logins:
         turn = self._turns[login.client.token_url]
         warn = self._warn
         source = TokenSource(
-            login, self._wall, turn, partial(self._renewed, who), lambda text: warn(f"{name}: {text}")
+            login,
+            self._wall,
+            turn,
+            partial(self._renewed, who),
+            lambda text: warn(f"{name}: {text}"),
+            self._shared,
         )
         source.look()
         return source
@@ -72,6 +83,14 @@ class Logins:
         """Some of the files may have changed."""
         for source in self._sources.values():
             source.look()
+
+    def _changed(self, mark: str) -> None:
+        """Another proxy has refreshed one of them: that of `mark`, or any."""
+        for source in self._sources.values():
+            if not mark or source.has_used(mark):
+                following = asyncio.get_running_loop().create_task(source.follow())
+                self._following.add(following)
+                following.add_done_callback(self._following.discard)
 
     def forgive(self, who: Who) -> None:
         """Let its token be refreshed again at once, though that failed."""

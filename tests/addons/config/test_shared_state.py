@@ -58,9 +58,9 @@ def test_its_secrets_are_read_where_keys_are(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(PASSWORD)
     (tmp_path / "secret").chmod(0o600)
     lines = 'url = "redis://cache"\noauth_tokens = "shared"\npassword = "file:secret"\nkey = "env:KEY"'
-    settings = loaded(tmp_path, lines, KEY="another-one-for-tokens")
+    settings = loaded(tmp_path, lines, KEY="another-one-for-tokens-of-the-logins")
     assert settings.shared is not None
-    assert settings.shared.secrets == (SecretStr(PASSWORD), SecretStr("another-one-for-tokens"))
+    assert settings.shared.secrets == (SecretStr(PASSWORD), SecretStr("another-one-for-tokens-of-the-logins"))
     assert settings.shared.oauth_tokens
     assert PASSWORD not in repr(settings)
     assert tmp_path / "secret" in watched(settings)
@@ -115,13 +115,14 @@ def test_a_url_that_is_refused(tmp_path: Path, state: str, line: str) -> None:
             'oauth_tokens = "shared"',
             'state.key: is missing: oauth_tokens = "shared" needs one to encrypt them',
         ),
+        ('key = "env:SHORT"', "state.key: has less than 32 characters: `openssl rand -base64 32` prints one"),
         ('oauth_tokens = "yes"', 'state.oauth_tokens: must be "off" or "shared"'),
         ("sentinels = []", "state.sentinels: unknown name"),
         ("database = -1", "state.database: must be at least 0"),
     ],
 )
 def test_what_else_is_refused(tmp_path: Path, more: str, line: str) -> None:
-    said = refused(tmp_path, f'url = "redis://cache"\n{more}')
+    said = refused(tmp_path, f'url = "redis://cache"\n{more}', SHORT="a-key-of-a-few-characters")
     assert said.startswith(line)
     assert PASSWORD not in said
 
