@@ -10,7 +10,7 @@ COPY addons addons
 COPY protocols protocols
 COPY rewrite rewrite
 COPY rotator rotator
-RUN pip install --no-cache-dir . && rm -rf /src/* \
+RUN pip install --no-cache-dir '.[state]' && rm -rf /src/* \
  && useradd --create-home --uid 1000 rotator && mkdir /data && chown rotator:rotator /data
 
 USER rotator

@@ -136,6 +136,7 @@ class Rotator:
         prices = PriceTable()
         self._journal = Journal(redactor, _updated, entries, prices.prices)
         store = Connection(clock, self._journal.failed)
+        roster = Roster(store, clock)
         tokens = SharedTokens(store, lambda text: self._journal.notice(Notice(text, warning=True)))
         logins = Logins(time.time, redactor.keep, tokens)
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -160,7 +161,7 @@ class Rotator:
             redactor,
             lambda: self._control.in_force,
             lambda: self._flows.draining.is_on,
-            users.status,
+            {"users": lambda: [*users.status()], "store": roster.status},
         )
         current = Current(views.status, self._journal.outcomes)
         more = {
@@ -177,7 +178,7 @@ class Rotator:
         )
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        keeper, roster = Keeper(pool, clock, self._journal.failed, store), Roster(store, clock)
+        keeper = Keeper(pool, clock, self._journal.failed, store)
         lasting = Lasting(keeper, store, roster, tokens, ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout

@@ -9,6 +9,7 @@ import typer
 
 from addons.config.settings import ConfigError, Settings, load
 from rotator.asking import Asked, ask_all
+from rotator.asking_store import ask_store
 from rotator.known_models import known_models
 from rotator.understood import faults, lines
 
@@ -24,7 +25,7 @@ def check(
         str, typer.Option("--providers", help="A folder of providers, as --set rotator_providers=FOLDER.")
     ] = "",
     *,
-    live: Annotated[bool, typer.Option("--live", help="Ask each key for its models.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask each key for its models, and the store.")] = False,
 ) -> None:
     """Show what a config comes to, or all that is wrong with it."""
     try:
@@ -36,7 +37,7 @@ def check(
     models = known_models(one.provider for one in settings.providers) if settings.rules else {}
     for line in lines(settings, models):
         typer.echo(line)
-    if live and not _all_work(settings):
+    if live and not all([_all_work(settings), _store_works(settings)]):
         raise typer.Exit(1)
 
 
@@ -54,3 +55,12 @@ def _all_work(settings: Settings) -> bool:
     elif bad:
         typer.echo(f"{bad} of {len(answers)} cannot be used as they are")
     return not bad
+
+
+def _store_works(settings: Settings) -> bool:
+    """Whether the server can be used that state is shared through, if there is one."""
+    if settings.shared is None:
+        return True
+    answer = asyncio.run(ask_store(settings.shared))
+    typer.echo(f"\nstate: {answer.line}")
+    return answer.good

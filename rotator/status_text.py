@@ -29,6 +29,8 @@ _CALL_COLOURS = {"waits": "yellow", "streams": "green", "asks": "cyan"}
 def rendered(status: Data, where: str) -> Iterator[RenderableType]:
     """The whole page. `where`: the proxy's address."""
     yield Text.assemble(("rotator", "bold"), f" {status.get('version', '')} at {where}: {_counts(status)}")
+    if store := status.get("store"):
+        yield _store(store)
     providers = status.get("providers") or {}
     if providers:
         yield Text()
@@ -54,8 +56,17 @@ def _counts(status: Data) -> str:
     return f"{_many(calls, 'call')} under way{in_line}, {_many(sessions, 'conversation')} in the last hour"
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _many(count: int, what: str, several: str = "") -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {several or f'{what}s'}"
+
+
+def _store(store: Data) -> Text:
+    """Whether other proxies know what this one does."""
+    server = store.get("server", "")
+    if store.get("is_up"):
+        return Text(f"shared through {server} by {_many(store.get('proxies', 1), 'proxy', 'proxies')}")
+    reason = f": {store['reason']}" if store.get("reason") else ""
+    return Text(f"alone for {duration(store.get('alone', 0))}: {server}{reason}", style="yellow")
 
 
 # -- credentials -------------------------------------------------------------------------------------------

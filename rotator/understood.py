@@ -19,6 +19,8 @@ def lines(settings: Settings, models: Models) -> Iterator[str]:
     yield f"config: {settings.source or 'no file; defaults, and what the environment says'}"
     yield ""
     yield from _providers(settings)
+    if settings.shared is not None:
+        yield f"state is shared through {settings.shared}: all keys there begin with {settings.shared.prefix}"
     if settings.rules:
         yield ""
         yield from _routes(settings, models)

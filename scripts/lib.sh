@@ -116,12 +116,26 @@ install() {
   fail "the dependencies could not be installed (see above); run it again once that is mended"
 }
 
-# prepare start|test|demo: the environment has what that needs. Takes milliseconds when nothing changed.
+# needed ARGUMENTS: prints `state` where a config that they may lead to shares its state, which takes another package,
+# else `start`. Which config it is only Python knows: all are looked at that it may be.
+needed() {
+  local file config=${XDG_CONFIG_HOME:-${HOME:-}/.config}/rotator apple="${HOME:-}/Library/Application Support/rotator"
+  local table=$'\n[[:space:]]*(\\[[[:space:]]*state[[:space:]]*\\]|state[[:space:]]*[.=])|"state"[[:space:]]*:'
+  [ -z "${ROTATOR__STATE__URL:-}${ROTATOR__STATE:-}" ] || { printf 'state\n'; return; }
+  for file in "$@" {.,"$config","$apple"}/rotator.{toml,json}; do
+    file=${file##*=}
+    case $file in *.toml | *.json) ;; *) continue ;; esac
+    if [ -f "$file" ] && [ -r "$file" ] && [[ $'\n'$(<"$file") =~ $table ]]; then printf 'state\n'; return; fi
+  done
+  printf 'start\n'
+}
+
+# prepare start|state|test|demo: the environment has what that needs. Takes milliseconds when nothing changed.
 prepare() {
   if installed "$1"; then return; fi
   usable_venv || make_venv
   note "installing what $1 needs into $venv"
-  case $1 in test | demo) install "$1" ;; *) install ;; esac
+  case $1 in test | demo | state) install "$1" ;; *) install ;; esac
   fingerprint >"$venv/rotator-start.stamp"
   [ "$1" = start ] || fingerprint >"$venv/rotator-$1.stamp"
 }

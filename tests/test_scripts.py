@@ -249,6 +249,27 @@ def test_the_demo_gets_the_sdks_that_it_plays(machine: Machine) -> None:
     assert "openai" not in machine.library("requirements").stdout
 
 
+@pytest.mark.parametrize(
+    ("config", "arguments", "what"),
+    [
+        ('[state]\nurl = "redis://x"\n', "", "state"),
+        ('state.url = "redis://x"\n', "-p 1", "state"),
+        ("# [state]\n[states]\nthe_state = 1\n", "", "start"),
+        ("", "", "start"),
+    ],
+)
+def test_shared_state_gets_its_package(machine: Machine, config: str, arguments: str, what: str) -> None:
+    (machine.checkout / "rotator.toml").write_text(config)
+    assert machine.library(f"needed {arguments}").stdout == f"{what}\n"
+    (machine.checkout / "rotator.toml").rename(machine.home / "an other.toml")
+    for option in (
+        f"--set 'rotator_config={machine.home}/an other.toml'",
+        f"--config '{machine.home}/an other.toml'",
+    ):
+        assert machine.library(f"needed {option}").stdout == f"{what}\n"
+    assert machine.library("needed", ROTATOR__STATE__URL="redis://x").stdout == "state\n"
+
+
 # --- scripts/start
 
 

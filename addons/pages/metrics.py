@@ -231,6 +231,8 @@ class Current(Collector):
         yield _gauge("rotator_sessions", "Conversations with a key.", (), [((), status["sessions"])])
         yield from _of_credentials([*_credentials(status)])
         yield self._attempts()
+        if store := status.get("store"):
+            yield from _of_store(store)
 
     def _attempts(self) -> CounterMetricFamily:
         found: Counter[Labels] = Counter()
@@ -240,6 +242,16 @@ class Current(Collector):
                 found[provider, name, outcome] += count
         labels = "provider", "credential", "outcome"
         return _counter("rotator_attempts", "Attempts that are over.", labels, found)
+
+
+def _of_store(store: Data) -> Iterator[Metric]:
+    """Of the one that proxies share."""
+    up = [((), float(store["is_up"]))]
+    yield _gauge("rotator_store_up", "Whether the shared store can be asked.", (), up)
+    proxies = [((), store["proxies"])]
+    yield _gauge("rotator_store_proxies", "How many proxies share it, as far as is known.", (), proxies)
+    commands: Mapping[Labels, float] = {(): store["commands"]}
+    yield _counter("rotator_store_commands", "Commands that it was asked.", (), commands)
 
 
 def _credentials(status: Data) -> Iterator[tuple[Labels, Mapping[str, Any]]]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mitmproxy import ctx
@@ -25,7 +26,7 @@ SERVES = "ok"
 class Views:
     """Of one proxy. `live` gives the calls that are not over, `source` the config file in force;
     `in_force` says whether there is a config, or the lack of one, that could be used; `draining` whether the
-    proxy is about to end; `users` what those with limits have used today."""
+    proxy is about to end. `more`: what else is in the status, by name, where it is not empty."""
 
     def __init__(
         self,
@@ -35,10 +36,10 @@ class Views:
         redactor: Redactor,
         in_force: Callable[[], bool],
         draining: Callable[[], bool],
-        users: Callable[[], Iterable[Data]] = tuple,
+        more: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     ) -> None:
         self._overview, self._live, self._source, self._redactor = overview, live, source, redactor
-        self._in_force, self._draining, self._users = in_force, draining, users
+        self._in_force, self._draining, self._more = in_force, draining, more
 
     def serves(self) -> str:
         """In one word whether it does: `ok`, `starting`, or `draining` from the moment when it is to end."""
@@ -64,8 +65,7 @@ class Views:
     def status(self) -> Data:
         """How the pools and the calls do that are not over."""
         said = {"version": VERSION, **self._overview.status(), "calls": self.calls()}
-        users = [*self._users()]
-        return {**said, "users": users} if users else said
+        return said | {name: data for name, found in self._more.items() if (data := found())}
 
     def calls(self) -> list[Mapping[str, Any]]:
         """The longest under way first."""

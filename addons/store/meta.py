@@ -51,7 +51,7 @@ def checked(key: str, found: Answer) -> Meta:
 
 def check_server(hello: Answer) -> None:
     """Whether a server is of use, by its answer to HELLO. Raises Foreign."""
-    facts = _facts(hello)
+    facts = facts_of(hello)
     version = facts.get("version", "")
     if facts.get("server") != _ITSELF and _numbers(version) < _OLDEST:
         raise Foreign(f"it is of version {version or 'unknown'}: Redis 6.2 or newer, or Valkey, is needed")
@@ -61,8 +61,8 @@ def check_server(hello: Answer) -> None:
         raise Foreign("it is a replica, which cannot be written to: name its master")
 
 
-def _facts(hello: Answer) -> Mapping[str, str]:
-    """Names and values take turns, as the protocol RESP2 has it."""
+def facts_of(hello: Answer) -> Mapping[str, str]:
+    """What the answer to HELLO says: names and values take turns, as the protocol RESP2 has it."""
     texts = [each.decode("utf-8", "replace") if isinstance(each, bytes) else "" for each in _list(hello)]
     return dict(zip(texts[::2], texts[1::2], strict=False))
 

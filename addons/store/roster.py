@@ -7,6 +7,7 @@ itself for a while: after the store stood still everybody is late, and nobody is
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from time import time
 
 from addons.store.connection import Connection
 from addons.store.line import Answer, StoreError, StoreLost
@@ -48,6 +49,16 @@ class Roster:
     def on_return(self, callback: Callable[[], None]) -> None:
         """Called when this one was late, and may have been removed with what it holds."""
         self._on_return.append(callback)
+
+    def status(self) -> dict[str, object]:
+        """How the store does, as plain data. Empty: there is none."""
+        connection = self._connection
+        if not connection.is_configured:
+            return {}
+        since = time() - connection.alone_since
+        alone = {} if connection.is_up else {"alone": round(since, 1), "reason": connection.reason}
+        facts = {"server": connection.name, "is_up": connection.is_up, "proxies": self.peers}
+        return {**facts, **alone, "commands": connection.sent}
 
     async def leave(self) -> None:
         """This proxy ends."""

@@ -1,12 +1,14 @@
 """`rotator check`: what a config comes to, what is wrong with it, and whether its keys work."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.redis_server import WITHOUT, RedisServer
 from tests.rotator.command import rotator
 from tests.vendor import VendorThread, chat_error, messages_error, whole
 
@@ -197,3 +199,28 @@ def test_a_login_whose_token_has_ended_is_not_refreshed(home: Path, vendor: Vend
     assert done.returncode == 0, done.stdout + done.stderr
     assert "anthropic/max: not asked: its token has ended" in done.stdout
     assert vendor.requests == []
+
+
+def test_a_server_for_shared_state_is_named_and_asked(home: Path, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    wrote(home, f'[state]\nurl = "{server.url}"\nprefix = "team:"\n')
+    done = rotator(home, "check")
+    name = f"127.0.0.1:{server.port}/0"
+    assert f"state is shared through {name}: all keys there begin with team:" in done.stdout
+    done = rotator(home, "check", "--live")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"state: {name}: cannot be used: Connection refused" in done.stdout
+
+
+@WITHOUT
+def test_a_server_that_can_be_used_or_not(home: Path, tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        wrote(home, f'[state]\nurl = "{server.url}"\n')
+        done = rotator(home, "check", "--live")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.search(rf"state: 127.0.0.1:{server.port}/0: works, \w+ [0-9.]+, not used by", done.stdout)
+        assert server.client().keys() == []
+        server.client().lpush("rotator:meta", "something else")
+        done = rotator(home, "check", "--live")
+        assert done.returncode == 1
+        assert "cannot be used: its rotator:meta is not what rotator writes" in done.stdout

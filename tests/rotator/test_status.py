@@ -178,6 +178,27 @@ def test_a_proxy_without_keys() -> None:
     assert said.endswith("in the last hour\nno keys of its own: the keys of your tools are used\n")
 
 
+@pytest.mark.parametrize(
+    ("store", "line"),
+    [
+        ({"server": "cache:6379/0", "is_up": True, "proxies": 3}, "shared through cache:6379/0 by 3 proxies"),
+        (
+            {
+                "server": "cache:6379/0",
+                "is_up": False,
+                "proxies": 3,
+                "alone": 61,
+                "reason": "Connection refused",
+            },
+            "alone for 1 min 1 s: cache:6379/0: Connection refused",
+        ),
+    ],
+)
+def test_a_store_that_is_shared(store: dict[str, Any], line: str) -> None:
+    said = {"version": "0.1.0", "providers": {}, "store": store}
+    assert written(said).splitlines()[1] == line
+
+
 # -- a real proxy ------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,71 @@
+"""Proxies that share a store: what they say of it while it is there, and while it is not."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotator import found
+from rotator.found import Address
+from tests.e2e.proxy import Proxy
+from tests.redis_server import WITHOUT, RedisServer
+
+pytestmark = WITHOUT
+PASSWORD = "a-password-for-the-store"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path, "--requirepass", PASSWORD) as started:
+        yield started
+
+
+def page(proxy: Proxy, path: str) -> found.Answer:
+    answer = found.ask(Address("127.0.0.1", proxy.port), path)
+    assert answer is not None
+    return answer
+
+
+def store(proxy: Proxy) -> dict[str, Any]:
+    status = page(proxy, "/status").data()
+    said = status["store"]
+    assert isinstance(said, dict)
+    return said
+
+
+def until(holds: Callable[[], bool], patience: float = 10.0) -> None:
+    end = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_two_proxies_and_a_store_that_comes_and_goes(tmp_path: Path, server: RedisServer) -> None:
+    config = f'[state]\nurl = "{server.url}"\npassword = "env:STORE"\n'
+    with ExitStack() as stack:
+        proxies = []
+        for name in ("one", "other"):
+            (folder := tmp_path / name).mkdir()
+            proxies.append(stack.enter_context(Proxy(folder, config, keys={"STORE": PASSWORD})))
+        one, other = proxies
+        name = f"127.0.0.1:{server.port}/0"
+        for each in proxies:
+            each.wait_log(f"state: shared with other proxies through {name}")
+        until(lambda: store(one)["proxies"] == 2)
+        assert store(one)["server"] == name
+        other.stop()
+        until(lambda: store(one)["proxies"] == 1)
+        server.kill()
+        one.wait_log(f"state: {name} is lost")
+        alone = store(one)
+        assert (alone["is_up"], "refused" in alone["reason"] or "closed" in alone["reason"]) == (False, True)
+        assert "rotator_store_up 0.0" in page(one, "/metrics").body.decode()
+        server.start()
+        one.wait_log(f"state: shared with other proxies through {name}", count=2)
+        metrics = page(one, "/metrics").body.decode()
+        assert "rotator_store_up 1.0" in metrics
+        assert "rotator_store_proxies 1.0" in metrics
+        assert PASSWORD not in one.log
