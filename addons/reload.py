@@ -115,6 +115,7 @@ class Control:
         await self._answering.close()
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
+        self._journal.settle()  # what was used is counted in the store too
         await self._roster.leave()
         await self._store.stop()
         await self._values.stop()

@@ -66,6 +66,7 @@ from addons.startup import (
 from addons.state.keeper import Keeper
 from addons.store.connection import Connection
 from addons.store.roster import Roster
+from addons.team.shared_use import SharedUse
 from addons.team.users import Users
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
@@ -128,15 +129,15 @@ class Rotator:
     def __init__(self) -> None:
         redactor = Redactor()
         recent, metrics, last, ledger = Recent(), Metrics(), LastCalls(), Ledger(redactor)
-        clock = EpochClock()
         counting = [ledger.take, recent.take, metrics.take, last.take]
         entries = Entries(counting, by_the_loop)
-        users = Users(clock, entries.drain)
-        counting.append(users.take)
         prices = PriceTable()
         self._journal = Journal(redactor, _updated, entries, prices.prices)
+        clock = EpochClock()
         store = Connection(clock, self._journal.failed)
         roster = Roster(store, clock)
+        users = Users(clock, entries.drain, SharedUse(store, roster, clock))
+        counting.append(users.take)
         tokens = SharedTokens(store, lambda text: self._journal.notice(Notice(text, warning=True)))
         logins = Logins(time.time, redactor.keep, tokens)
         pool = self._pool = Pool(clock, self._journal.notice, logins)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from addons.config.users import folded
+from addons.team.shared_use import SharedUse
 from protocols.model.errors import Fault
 from rewrite.policies.user_caps import DAY, Caps, Use, day_of, left_of_day, refusal
 from rewrite.usage.entry import CallEntry
@@ -17,14 +18,15 @@ type Kept = Callable[[float], Mapping[str, Use]]
 class Users:
     """On the event loop. A call counts on the day on which it ends, those under way on the present one."""
 
-    def __init__(self, clock: Callable[[], float], settle: Callable[[], None]) -> None:
+    def __init__(self, clock: Callable[[], float], settle: Callable[[], None], shared: SharedUse) -> None:
         """`clock` gives epoch seconds; `settle` has all calls counted that are over."""
-        self._clock, self._settle = clock, settle
+        self._clock, self._settle, self._shared = clock, settle, shared
         self._caps: Mapping[str, Caps] = {}
         self._day = ""
         self._used: dict[str, Use] = {}
         self._earlier: dict[str, Use] = {}
         self._open: Counter[str] = Counter()
+        shared.begin(self._every)
 
     def configure(self, caps: Mapping[str, Caps], kept: Kept) -> None:
         """`caps`: by `folded` names. What those used today who have had none is looked up in `kept`."""
@@ -48,30 +50,51 @@ class Users:
         if caps is None:
             yield None
             return
-        if fault := self._refusal(user, caps):
+        if fault := await self._begun(user, name, caps):
             yield fault
             return
-        self._open[name] += 1
         try:
             yield None
         finally:
             self._open[name] -= 1
 
-    def _refusal(self, user: str, caps: Caps) -> Fault | None:
+    async def _begun(self, user: str, name: str, caps: Caps) -> Fault | None:
+        """Counts a call of `user`, unless it is refused."""
         self._settle()
-        now, name = self._today(), folded(user)
-        cap = caps.reached(self._use(name))
-        return refusal(user, cap, now) if cap else None
+        self._today()
+        self._open[name] += 1
+        try:
+            fault = await self._refusal(user, name, caps)
+        except BaseException:  # the client has left
+            self._open[name] -= 1
+            self._shared.note(name, self._own(name))
+            raise
+        if fault is not None:
+            self._open[name] -= 1
+        return fault
+
+    async def _refusal(self, user: str, name: str, caps: Caps) -> Fault | None:
+        """Of a request that is counted already. All proxies are asked; alone this one decides by its copy."""
+        admitted = await self._shared.admits(name, self._own(name), caps)
+        cap = "" if admitted else caps.reached(self._use(name) + Use(requests=-1))
+        if admitted is False:
+            cap = cap or next(caps.titles())
+        return refusal(user, cap, self._clock()) if cap else None
 
     def take(self, entries: Iterable[CallEntry]) -> None:
         """Calls are over."""
         if not self._caps:
             return
         self._today()
+        changed = set()
         for entry in entries:
             name = folded(entry.user)
+            if name in self._caps:
+                changed.add(name)  # also by a call that nobody was asked for, and that is over
             if entry.attempts and name in self._caps:
                 self._used[name] = self._used.get(name, Use()) + _use_of(entry)
+        for name in changed:
+            self._shared.note(name, self._own(name))
 
     def status(self) -> Iterator[dict[str, Any]]:
         """What each user with caps has used today, and when the day is over."""
@@ -86,9 +109,19 @@ class Users:
                 "seconds": round(left_of_day(now)),
             }
 
+    def _every(self) -> Iterator[tuple[str, Use]]:
+        self._today()
+        return ((name, self._own(name)) for name in self._caps)
+
+    def _own(self, name: str) -> Use:
+        """What was used here, calls under way included."""
+        return self._used.get(name, Use()) + Use(requests=self._open[name])
+
     def _use(self, name: str) -> Use:
-        used, earlier = self._used.get(name, Use()), self._earlier.get(name, Use())
-        return used + earlier + Use(requests=self._open[name])
+        """What was used anywhere."""
+        own = self._own(name)
+        earlier = Use() if self._shared.is_known else self._earlier.get(name, Use())
+        return own + earlier + self._shared.used(name, own)
 
     def _today(self) -> float:
         """The present; what was counted before its day is forgotten."""

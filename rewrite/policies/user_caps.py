@@ -30,6 +30,14 @@ class Use:
     def __add__(self, other: "Use") -> "Use":
         return Use(self.requests + other.requests, self.tokens + other.tokens, self.cost + other.cost)
 
+    def since(self, before: "Use") -> "Use":
+        """What was used after `before`; nothing less than nothing."""
+        used = self.requests - before.requests, self.tokens - before.tokens
+        return Use(max(used[0], 0), max(used[1], 0), max(self.cost - before.cost, 0.0))
+
+    def times(self, number: int) -> "Use":
+        return Use(self.requests * number, self.tokens * number, self.cost * number)
+
 
 @dataclass(frozen=True, slots=True)
 class Caps:

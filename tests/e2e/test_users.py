@@ -12,6 +12,7 @@ import pytest
 from tests.e2e import sdk
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import PATIENCE, ask, trusting
+from tests.redis_server import WITHOUT, RedisServer
 from tests.rotator.command import rotator
 from tests.vendor import VendorThread
 
@@ -56,9 +57,10 @@ def proxy(vendor: VendorThread, tmp_path: Path) -> Iterator[Proxy]:
     assert "open-sesame" not in running.log
 
 
-def started(vendor: VendorThread, folder: Path) -> Proxy:
+def started(vendor: VendorThread, folder: Path, more: str = "") -> Proxy:
+    folder.mkdir(exist_ok=True)
     options = ("--set", f"proxyauth=@{htpasswd(folder)}", "--set", "rotator_usage=usage.sqlite")
-    return Proxy(folder, CONFIG.format(url=vendor.base_url), keys=KEYS, options=options)
+    return Proxy(folder, CONFIG.format(url=vendor.base_url) + more, keys=KEYS, options=options)
 
 
 def url_of(proxy: Proxy, user: str) -> str:
@@ -110,3 +112,28 @@ def test_a_restart_forgets_nothing(vendor: VendorThread, tmp_path: Path) -> None
         assert "user alice  2 of 2 requests" in shown.stdout
         by_user = rotator(tmp_path, "usage", "--by", "user", "--json", "--file", "usage.sqlite")
         assert json.loads(by_user.stdout)["rows"][0]["user"] == "alice"
+
+
+@WITHOUT
+def test_two_proxies_with_one_store_count_together(vendor: VendorThread, tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as store:
+        state = f'[state]\nurl = "{store.url}"\n'
+        with (
+            started(vendor, tmp_path / "one", state) as one,
+            started(vendor, tmp_path / "two", state) as two,
+        ):
+            for proxy in (one, two):
+                proxy.wait_log("state: shared with other proxies")
+            assert [asks(proxy, "alice").status_code for proxy in (one, two, one, two)] == [
+                200,
+                200,
+                429,
+                429,
+            ]
+            assert asks(one, "carol").status_code == 200
+            while asks(two, "carol").status_code == 200:  # the tokens are known once the call is counted
+                pass
+        with started(vendor, tmp_path / "three", state) as three:
+            three.wait_log("state: shared with other proxies")
+            assert asks(three, "alice").status_code == 429
+            assert asks(three, "carol").status_code == 429

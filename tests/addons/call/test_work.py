@@ -18,12 +18,12 @@ from addons.credentials.pool import Pool
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.secrets.redaction import Redactor
-from addons.team.users import Users
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from tests.addons.call.heads import CHAT, CONFIG, flow_of, settings_of
 from tests.addons.pages.bench import Bench
+from tests.addons.team.unshared import users
 from tests.addons.views.watching import unwatched
 
 SIZE = 250_000
@@ -80,7 +80,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[http.HTTPFlow],
         Traces(redactor),
         FieldCache(lambda: 0.0, redactor.holds_secret),
         unwatched(journal),
-        Users(lambda: 0.0, lambda: None),
+        users(),
     )
     answering.configure(settings, Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None))))
     departure = Departure(interception, Forwarder(pool, journal), answering, journal, Bench().own_host)
@@ -117,3 +117,6 @@ def test_the_head_of_a_request_is_not_read_for_its_body(begun: Callable[[http.HT
     begun(asking([]))
     few, many = asking([{"role": "user"}] * 10), asking([{"role": "user"}] * 100)
     assert lines_of(lambda: begun(few)) >= lines_of(lambda: begun(many)) - MOST_LINES
+
+
+# import

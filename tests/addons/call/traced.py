@@ -19,7 +19,6 @@ from addons.credentials.pool import Pool
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.secrets.redaction import Redactor
-from addons.team.users import Users
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
@@ -28,6 +27,7 @@ from tests.addons.call.heads import flow_of
 from tests.addons.call.test_driver import PATIENCE, Clock
 from tests.addons.call.test_driver import Kept as Client
 from tests.addons.pages.bench import Bench
+from tests.addons.team.unshared import users
 from tests.addons.views.watching import unwatched
 from tests.rewrite.records.traces import Kept
 
@@ -72,7 +72,7 @@ class TracedProxy:
             self.traces,
             FieldCache(lambda: 0.0, redactor.holds_secret),
             unwatched(journal),
-            Users(lambda: 0.0, lambda: None),
+            users(),
         )
         self.answering.configure(settings, self._upstream)
         self.departure = Departure(
@@ -110,3 +110,6 @@ class TracedProxy:
 
     async def close(self) -> None:
         await self._upstream.close()
+
+
+# import

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import pytest
 
 from addons.config.users import folded
-from addons.team.users import Users
 from protocols.model.errors import Fault
 from rewrite.policies.user_caps import Caps, Use
 from rewrite.usage.entry import Tokens
 from tests.addons.entries import ended
+from tests.addons.team.unshared import users
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
 DAY = 86_400.0
@@ -21,7 +21,7 @@ class Bench:
 
     def __init__(self, caps: Mapping[str, Caps], kept: Mapping[str, Use] | None = None) -> None:
         self.now, self.settled = NOON, 0
-        self.users = Users(lambda: self.now, self._settle)
+        self.users = users(lambda: self.now, self._settle)
         self.kept_since: list[float] = []
         self._kept = kept or {}
         self.configure(caps)
@@ -89,22 +89,22 @@ def test_a_call_of_unknown_cost_costs_nothing() -> None:
 
 def test_calls_under_way_count() -> None:
     async def two_at_once() -> None:
-        async with users.admitted("alice") as first, users.admitted("alice") as second:
+        async with limited.admitted("alice") as first, limited.admitted("alice") as second:
             assert first is None
             assert second is not None
-        async with users.admitted("alice") as third:
+        async with limited.admitted("alice") as third:
             assert third is None
 
-    users = Bench({"alice": Caps(requests=1)}).users
+    limited = Bench({"alice": Caps(requests=1)}).users
     asyncio.run(two_at_once())
 
 
 def test_a_call_that_fails_is_over_too() -> None:
     async def failing() -> None:
-        async with users.admitted("alice"):
+        async with limited.admitted("alice"):
             raise KeyError("a fault of ours")
 
-    users = Bench({"alice": Caps(requests=1)}).users
+    limited = Bench({"alice": Caps(requests=1)}).users
     for _ in range(3):
         with pytest.raises(KeyError):
             asyncio.run(failing())

@@ -1,0 +1,5 @@
+"""A server for the tests of a file."""
+
+from tests.addons.store.conftest import server, store
+
+__all__ = ["server", "store"]

@@ -1,0 +1,14 @@
+"""Users of a proxy that shares nothing with others."""
+
+from collections.abc import Callable
+
+from addons.store.connection import Connection
+from addons.store.roster import Roster
+from addons.team.shared_use import SharedUse
+from addons.team.users import Users
+from tests.addons.store.connecting import failed
+
+
+def users(clock: Callable[[], float] = lambda: 0.0, settle: Callable[[], None] = lambda: None) -> Users:
+    connection = Connection(clock, failed)
+    return Users(clock, settle, SharedUse(connection, Roster(connection, clock), clock))
