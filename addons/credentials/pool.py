@@ -22,6 +22,7 @@ from protocols.model.http import Headers
 from protocols.model.wirejson import JsonObject
 from rewrite.catalog.checks import CheckedLimit
 from rewrite.catalog.model_facts import quota_groups
+from rewrite.catalog.providers import Rotation
 from rewrite.credentials.checked import checked
 from rewrite.credentials.choosing import (
     Chosen,
@@ -173,7 +174,7 @@ class Pool:
         if several:
             self.conversations.began(provider, asker, chosen.credential.name, now)
             self.unsaved.soon()
-        if chosen.wheel is not None:
+        if chosen.wheel is not None and state.rotation is not Rotation.SEQUENTIAL:
             self.unsaved.turn(provider, chosen.credential.name, now)
         return self._leased(provider, chosen, found.former)
 

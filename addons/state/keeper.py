@@ -18,11 +18,12 @@ from addons.credentials.pool import Pool
 from addons.runtime.clock import OFF, EpochClock, start_id
 from addons.secrets.keys import located
 from addons.state.folder import FolderStore
-from addons.state.known import Known
+from addons.state.known import PASSING, Known
 from addons.state.shared import MOST_CONVERSATIONS, SharedStore
 from addons.state.store import StateStore
 from addons.store.connection import Connection
-from rewrite.credentials.entries import NOTHING, OF_SESSIONS, Clearing, Entries, Entry, Key, Kind, merged
+from addons.store.line import StoreError
+from rewrite.credentials.entries import NOTHING, Clearing, Entries, Entry, Key, Kind, merged
 from rewrite.credentials.stored import Subject, moved_entries
 from rewrite.credentials.stored_file import Moment
 from rewrite.credentials.stored_sessions import restore, session_entries
@@ -57,11 +58,13 @@ class Keeper:
         self._option: tuple[bool, str] = (False, "")
         self._salt = ""
         self._pending: Entries = NOTHING
+        self._turned: dict[Key, Entry] = {}
         self._urgent = False
         self._written = 0.0
         self._wake, self._ends = asyncio.Event(), False
         self._soon: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._again: asyncio.Task[None] | None = None
         if connection is not None:
             self._shared = SharedStore(connection, clock, self._wake.set)
             connection.on_time(self._led)
@@ -154,13 +157,18 @@ class Keeper:
         found = dict[Key, Entry]()
         if due or self._store.is_prompt:
             found |= session_entries(self._pool.conversations.sessions.news())
-            found |= self._known.turns(self._pool.unsaved.turns_taken())
+            found |= self._turns()
         if due:
             self._gather(now)
             found |= self._pending
             self._pending, self._urgent = NOTHING, False
             self._written = now if found else self._written
         return found
+
+    def _turns(self) -> dict[Key, Entry]:
+        """Those that credentials had."""
+        turned, self._turned = self._turned, {}
+        return turned | self._known.turns(self._pool.unsaved.turns_taken())
 
     def _gather(self, now: float) -> None:
         """What changed in the pool."""
@@ -170,16 +178,21 @@ class Keeper:
 
     def _take(self, others: Entries) -> None:
         """Heed what others changed."""
-        if not others and not self._known.over:
-            return
-        if others.keys() and not all(key.kind in OF_SESSIONS for key in others):
-            self._gather(self._clock())  # what is known here and not written is known before
-        self._known.heed(others)
-        restore(self._pool.conversations.sessions, others)
+        if others:
+            self._heed(others)
         over, self._known.over = self._known.over, {}
         if over and self._store is not None:
             self._store.dropped(over)
-        if others:
+
+    def _heed(self, others: Entries) -> None:
+        """What changed here and is not written is known before."""
+        is_passing = all(key.kind in PASSING for key in others)
+        self._turned = self._turns()
+        if not is_passing:
+            self._gather(self._clock())
+        self._known.heed(others)
+        restore(self._pool.conversations.sessions, others)
+        if not is_passing:
             self._pool.queues.look()
 
     # -- a store that is shared -----------------------------------------------------------------------------
@@ -239,6 +252,17 @@ class Keeper:
         self._clock.lead(seconds)
         if is_set:
             self._moved(seconds)
+            if self._connection is not None and self._connection.is_up:
+                self._again = asyncio.get_running_loop().create_task(self._join_again())
+
+    async def _join_again(self) -> None:
+        """The clock of the store was set while it was there."""
+        try:
+            await self._join()
+        except StoreError:
+            return  # it is joined when it is back
+        except Exception as error:  # noqa: BLE001  # the pool works without it
+            self._failed("keeping what is known of keys", error)
 
     def _moved(self, seconds: float) -> None:
         """The clock is ahead by so much."""

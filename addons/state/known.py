@@ -22,6 +22,9 @@ from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
 from rewrite.credentials.turns import turn, with_turns
 
+PASSING = OF_SESSIONS | {Kind.TURN}
+"""What comes with every call, and makes no credential serve that did not."""
+
 _AT_ONCE = 2
 """Of so many credentials what is over is forgotten with each writing."""
 
@@ -94,7 +97,7 @@ class Known:
         self._forget(now)
         return found
 
-    def turns(self, turned: Mapping[tuple[str, str], float]) -> Entries:
+    def turns(self, turned: Mapping[tuple[str, str], float]) -> dict[Key, Entry]:
         """The turns that credentials had, and when."""
         found = dict[Key, Entry]()
         for (provider, name), at in turned.items():
@@ -126,6 +129,15 @@ class Known:
         """Into the pool with what others changed, where nothing better is known."""
         for subject, found in _by_subject(others).items():
             self._adopt(subject, self._learn(subject, found))
+        self._heed_turns({key: one for key, one in others.items() if key.kind is Kind.TURN})
+
+    def _heed_turns(self, turns: Entries) -> None:
+        """They come with every call."""
+        for key, one in turns.items():
+            absorb(self._entries.setdefault(Subject(*key[1:4]), {}), {key: one})
+        for provider in {key.provider for key in turns} & self._pool.states.keys():
+            state = self._pool.states[provider]
+            self._pool.states[provider] = with_turns(state, self._turns_of(provider))
 
     def is_news(self, key: Key, entry: Entry) -> bool:
         """Whether it was not known as it is."""
@@ -159,10 +171,7 @@ class Known:
         """Into the pool, if that has such a credential."""
         state = self._pool.states.get(subject.provider)
         if state is not None and self._subjects.get((subject.provider, subject.credential)) == subject:
-            state = adopted(state, subject, changes, self._clock())
-            if any(key.kind is Kind.TURN for key in changes):
-                state = with_turns(state, self._turns_of(subject.provider))
-            self._pool.states[subject.provider] = state
+            self._pool.states[subject.provider] = adopted(state, subject, changes, self._clock())
 
     def _turns_of(self, provider: str) -> Mapping[str, Entry]:
         of = [each for each in self._subjects.values() if each.provider == provider and each.credential]
@@ -180,6 +189,6 @@ class Known:
 def _by_subject(others: Entries) -> dict[Subject, dict[Key, Entry]]:
     found: dict[Subject, dict[Key, Entry]] = {}
     for key, entry in others.items():
-        if key.kind not in OF_SESSIONS:
+        if key.kind not in PASSING:
             found.setdefault(Subject(key.provider, key.credential, key.mark), {})[key] = entry
     return found

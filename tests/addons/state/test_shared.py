@@ -1,11 +1,13 @@
 """What proxies that share a store know of each other's credentials."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
+import pytest
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
@@ -21,7 +23,7 @@ from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider, Rotation
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.credential import Credential
-from rewrite.credentials.windows import Window
+from rewrite.credentials.windows import Unit, Window
 from rewrite.values.decision import Ended
 from rewrite.values.events import Acquire, Summary
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
@@ -74,10 +76,6 @@ class Proxy:
         await self.connection.stop()
         assert not self.faults
 
-    async def is_killed(self) -> None:
-        """It says no more to anybody."""
-        await self.connection.stop()
-
     def serve(self, outcome: Outcome = Completed(), session: str | None = None) -> str:  # noqa: B008
         call = replace(CALL, session=session)
         asker = Asker("openai_chat", "client", call=call) if session else ASKER
@@ -104,9 +102,6 @@ class Proxy:
         return sum(amount for counts in state.used.values() for _, amount in counts)
 
 
-type Proxies = Callable[..., AsyncIterator[list[Proxy]]]
-
-
 @asynccontextmanager
 async def proxies(server: RedisServer, count: int, **more: object) -> AsyncIterator[list[Proxy]]:
     """So many that have found the store."""
@@ -125,3 +120,172 @@ async def test_a_cooldown_that_one_sees_is_heeded_by_the_others_at_once(store: R
         began = monotonic()
         await until(lambda: all(each.next() == "two" for each in others))
         assert monotonic() - began < SHARED_SOON
+
+
+async def test_what_is_known_of_a_provider_and_by_command_is_shared_too(store: RedisServer) -> None:
+    async with proxies(store, 2) as (one, two):
+        assert one.pool.retire("p", "one") == 1
+        await until(lambda: two.next() == "two")
+        assert two.pool.cool("p", "two", 50.0) == 1
+        await until(lambda: one.next() == pytest.approx(50.0, abs=1.0))
+        assert one.pool.resume() == 2
+        await until(lambda: two.next() == "one")
+        assert not [
+            key for key in store.client().keys("rotator:e:*") if "cooldown" in key or "retired" in key
+        ]
+
+
+async def test_a_conversation_stays_on_its_key_whichever_proxy_gets_it(store: RedisServer) -> None:
+    async with proxies(store, 3, rotation=Rotation.ROUND_ROBIN) as found:
+        one, two, three = found
+        homes = {session: one.serve(session=session) for session in ("a", "b", "c", "d")}
+        assert set(homes.values()) == {"one", "two"}
+        count = two.pool.conversations.sessions.count
+        await until(lambda: count(two.clock()) == len(homes))
+        assert {session: two.serve(session=session) for session in homes} == homes
+        assert {session: three.serve(session=session) for session in homes} == homes
+
+
+async def test_they_take_turns_as_one(store: RedisServer) -> None:
+    async with proxies(store, 3, rotation=Rotation.ROUND_ROBIN) as found:
+        served = []
+        for number in range(6):
+            proxy = found[number % 3]
+            served.append(proxy.serve())
+            await until(partial(_all_know_the_last_turn, found, served[-1]))
+        assert served == ["one", "two"] * 3
+
+
+def _all_know_the_last_turn(found: list[Proxy], name: str) -> bool:
+    wheels = [each.pool.states["p"].wheel.used for each in found]
+    return all(wheel and wheel[-1].name == name for wheel in wheels)
+
+
+async def test_one_that_starts_later_knows_what_the_others_know(store: RedisServer) -> None:
+    async with proxies(store, 1) as (one,):
+        one.serve(RATE)
+        home = one.serve(session="a")
+        await until(lambda: bool(store.client().zcard("rotator:recent")))
+        async with proxies(store, 1) as (late,):
+            assert (late.next(), late.serve(session="a"), home) == ("two", "two", "two")
+
+
+PER_DAY = Window(Unit.REQUESTS, 100.0, 86_400.0)
+
+
+async def test_what_is_used_is_counted_once_however_often_it_is_said(store: RedisServer) -> None:
+    async with proxies(store, 2, windows=(PER_DAY,)) as (one, two):
+        for _ in range(3):
+            one.serve()
+            two.serve()
+        await until(lambda: one.used() == two.used() == 6.0)
+        store.kill()
+        await until(lambda: not (one.connection.is_up or two.connection.is_up))
+        one.serve()
+        two.serve(), two.serve()
+        store.start()
+        await until(lambda: one.used() == two.used() == 9.0)
+        async with proxies(store, 1, windows=(PER_DAY,)) as (three,):
+            assert three.used() == 9.0
+            one.pool.reset("p", "one")
+            await until(lambda: two.used() == three.used() == 0.0)
+            two.serve()
+            await until(lambda: one.used() == three.used() == 1.0)
+    assert [store.client().hlen(key) for key in store.client().keys("rotator:u:*")] == [1]
+
+
+async def test_what_a_proxy_counted_that_is_gone_still_counts_in_a_store_that_lost_all(
+    store: RedisServer,
+) -> None:
+    async with proxies(store, 1, windows=(PER_DAY,)) as (one,):
+        async with proxies(store, 1, windows=(PER_DAY,)) as (other,):
+            other.serve(), other.serve()
+            await until(lambda: one.used() == 2.0)
+        store.kill()
+        store.start()
+        await until(lambda: not one.connection.is_up)
+        await until(lambda: one.connection.is_up)
+        one.serve()
+        async with proxies(store, 1, windows=(PER_DAY,)) as (late,):
+            await until(lambda: late.used() == one.used() == 3.0)
+
+
+async def test_what_happened_without_the_store_is_merged_when_it_is_back(store: RedisServer) -> None:
+    async with proxies(store, 2) as (one, two):
+        one.serve(Rejected(429, Kind.RATE, retry_after=100.0))
+        await until(lambda: two.next() == "two")
+        store.kill()
+        await until(lambda: not (one.connection.is_up or two.connection.is_up))
+        two.serve(Rejected(429, Kind.RATE, retry_after=200.0))
+        home = one.serve(session="a")
+        assert (one.next(), home) == ("two", "two")
+        store.start()  # empty
+        soonest = pytest.approx(100.0, abs=3.0)
+        await until(lambda: [one.next(), two.next()] == [soonest, soonest])
+        await until(lambda: bool(store.client().zcard("rotator:recent")))
+
+
+async def test_the_clock_of_the_store_is_that_of_all(store: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        one = Proxy(store.url)
+        two = Proxy(store.url, off=600.0, windows=(PER_DAY,))
+        for each in (one, two):
+            stack.push_async_callback(each.stop)
+        two.serve(RATE)
+        assert two.next() == "two"
+        for each in (one, two):
+            await each.start()
+        await until(lambda: one.connection.is_up and two.connection.is_up)
+        assert one.clock() == pytest.approx(two.clock(), abs=0.2)
+        await until(lambda: one.next() == "two")
+        waits = [each.pool.states["p"].state("one").free_at("model:m") - each.clock() for each in (one, two)]
+        assert waits == [pytest.approx(300.0, abs=2.0)] * 2
+
+
+async def test_neither_a_key_nor_what_a_provider_said_is_in_the_store(store: RedisServer) -> None:
+    async with proxies(store, 2) as (one, two):
+        said = Rejected(401, Kind.AUTH, message=f"Incorrect API key: {KEYS['one']}, secret words")
+        one.serve(said)
+        one.serve(session="a session of the user")
+        await until(lambda: two.next() == "two")
+        refusal = two.pool.states["p"].state("one").cooldowns["whole"].refusal
+        assert refusal
+        assert (refusal.status, refusal.kind, refusal.message) == (401, Kind.AUTH, "")
+        client = store.client()
+        await until(lambda: bool(client.zcard("rotator:recent")))
+        keys = client.keys("rotator:e:*")
+        texts = " ".join(map(str, [*keys, *client.mget(keys)]))
+        assert "cooldown" in texts
+        assert "binding" in texts
+        assert not [secret for secret in (*KEYS.values(), "secret words", "session of") if secret in texts]
+
+
+async def test_what_is_none_of_ours_in_the_store_does_no_harm(store: RedisServer) -> None:
+    client = store.client()
+    strange = {'["of a later version","p","","",""]': "[1,9e12,[]]", "no JSON": "{", '["cooldown"]': "[]"}
+    for name, text in strange.items():
+        client.set(f"rotator:e:{name}", text)
+        client.zadd("rotator:facts", {name: 9e12})
+    client.zadd("rotator:counted", {"[1]": 9e12})
+    client.hset("rotator:u:[1]", "x", "y")
+    async with proxies(store, 2) as (one, two):
+        client.publish(
+            "rotator:changes", '["x","entries",[[["cooldown"],3],7,[["cooldown",1,2,3,4],[1,2,3]]]]'
+        )
+        client.publish("rotator:changes", '["x","used",["x",[[["p","one","","w","s"],"never",1],3]]]')
+        client.publish("rotator:changes", '["x","used",null]')
+        one.serve(RATE)
+        await until(lambda: two.next() == "two")
+    assert client.get('rotator:e:["of a later version","p","","",""]') == "[1,9e12,[]]"
+
+
+async def test_a_store_that_stands_still_holds_nobody_up(store: RedisServer) -> None:
+    async with proxies(store, 2) as (one, two):
+        store.pause()
+        try:
+            one.serve(RATE)
+            assert one.next() == "two"
+            await until(lambda: not one.connection.is_up)
+        finally:
+            store.resume()
+        await until(lambda: two.next() == "two")
