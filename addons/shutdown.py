@@ -77,6 +77,7 @@ class GracefulShutdown:
             log.warning("stopping: %d calls were not over after %g s: they end with an error", left, seconds)
             self._answering.shut_down()
             await _until(lambda: not (self._answering.under_way() or self._draining.unsent()), FLUSH)
+        self._draining.close()
 
     def _is_busy(self) -> bool:
         return bool(self._draining.busy() or self._answering.under_way())

@@ -4,8 +4,12 @@ import configparser
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -37,3 +41,15 @@ def test_the_unit_starts_the_command_with_keys_from_a_file() -> None:
     assert shlex.split(service["ExecStart"])[:2] == ["%h/.local/bin/rotator", "start"]
     assert service["EnvironmentFile"] == "-%E/rotator/keys.env"
     assert unit["Install"]["WantedBy"] == "default.target"
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not on PATH: apt-get install haproxy")
+def test_a_real_haproxy_takes_the_config_without_a_warning() -> None:
+    checked = subprocess.run(
+        ["haproxy", "-c", "-f", str(ROOT / "deploy" / "haproxy.cfg")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "WARNING" not in checked.stderr

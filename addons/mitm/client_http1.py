@@ -1,7 +1,7 @@
 """HTTP/1 as clients speak it, with bounds: mitmproxy keeps all that comes until it makes sense.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: `Http1Server`: buf, state,
-body_reader, stream_id, request, read_headers, read_body, wait, done, send, mark_done; a body reader that
+body_reader, stream_id, request, read_headers, read_body, wait, done, send; a body reader that
 gives trailers makes it raise.
 And of h11: a `ChunkedReader` gives the end of its body with the trailers.
 """
@@ -35,7 +35,7 @@ _TOO_LONG = f"the head of the request has more than {LONGEST_HEAD} bytes or {MOS
 
 class ClientHttp1(Http1Server):
     """What it keeps unread is bounded, and trailers of requests are dropped (RFC 9110, section 6.5.1). Once
-    `draining` is on, no request follows an answer."""
+    `draining` is on, answers say that no request may follow on their connection."""
 
     def __init__(self, context: Context, draining: Draining) -> None:
         super().__init__(context)
@@ -53,12 +53,6 @@ class ClientHttp1(Http1Server):
         response = event.response.copy()
         response.headers["connection"] = "close"
         return replace(event, response=response)
-
-    def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
-        yield from super().mark_done(request=request, response=response)
-        if self._draining.is_on and response and self.state == self.read_headers and not self.buf:
-            yield commands.CloseConnection(self.conn)
-            self.state = self.done
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and self._head_is_too_long():

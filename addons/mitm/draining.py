@@ -1,7 +1,7 @@
 """The connections of clients while the proxy ends: none is accepted, and who asks no more on one is let go.
 
-A connection over HTTP/1 is closed after its next answer, whose head says so where it has not gone out before
-that. An idle one stays open until the end: what its client asks at that moment would be lost. HTTP/2 has
+Answers over HTTP/1 say that their connection is closed after them. One that is idle, or whose answer had
+begun before, stays open until the end: what its client asks at the moment of closing is lost. HTTP/2 has
 words for that. GOAWAY names the last request that is answered, and what came after it may be asked elsewhere
 (RFC 9113, section 6.8). It is sent when no stream is open: there are clients that give up all of them on it
 (measured: h2 4, and so httpx).
@@ -13,9 +13,9 @@ the option `server`, without which none of them is left;
 """
 
 import asyncio
-import select
+import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 from weakref import WeakSet
 
@@ -60,13 +60,16 @@ class Draining:
         self._layers.add(layer)
 
     async def begin(self) -> None:
-        """Listen no longer. Who has been connected by the system is accepted before: else that connection
-        would be reset."""
+        """Listen no longer. Who has been connected by the system is accepted before, since closing would
+        reset that connection; so nothing comes between the last look and the closing."""
         self.is_on = True
+        listening = [*_listening()]
         for _ in range(MOST_ACCEPTED):
-            if not _is_awaited():
+            if not _is_awaited(listening):
                 break
             await asyncio.sleep(0)
+        for server in listening:
+            server.close()
         ctx.options.update(server=False)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
     def busy(self) -> int:
@@ -77,6 +80,12 @@ class Draining:
         asked = {layer.client.id for layer in self._layers if layer.is_asked}
         now = time.time()
         return sum(one.client.id in asked or _is_active(one, now) for one in _handlers())
+
+    def close(self) -> None:
+        """Hang up, so that nobody asks any more."""
+        for handler in _handlers():
+            if (writer := _writer(handler)) is not None:
+                writer.close()
 
     def unsent(self) -> bool:
         """Whether a client has not read all that it was sent."""
@@ -98,20 +107,28 @@ def _is_active(handler: ConnectionHandler, now: float) -> bool:
 
 
 def _has_unsent(handler: ConnectionHandler) -> bool:
+    writer = _writer(handler)
+    return writer is not None and writer.transport.get_write_buffer_size() > 0
+
+
+def _writer(handler: ConnectionHandler) -> asyncio.StreamWriter | None:
+    """That of a client which is connected by TCP."""
     transport = handler.transports.get(handler.client)
     writer = transport.writer if transport is not None else None
-    return isinstance(writer, asyncio.StreamWriter) and writer.transport.get_write_buffer_size() > 0
+    return writer if isinstance(writer, asyncio.StreamWriter) else None
 
 
-def _is_awaited() -> bool:
+def _is_awaited(listening: Sequence[asyncio.Server]) -> bool:
     """Whether a connection waits to be accepted."""
-    sockets = [*_listening()]
-    return bool(sockets) and bool(select.select(sockets, (), (), 0)[0])
+    with selectors.DefaultSelector() as looking:
+        for each in (sock for server in listening for sock in server.sockets):
+            looking.register(each, selectors.EVENT_READ)
+        return bool(listening) and bool(looking.select(0))
 
 
-def _listening() -> Iterator[int]:
-    """The descriptors of the sockets on which the proxy listens."""
+def _listening() -> Iterator[asyncio.Server]:
+    """What accepts connections."""
     for instance in _server().servers:
         for server in getattr(instance, "_servers", ()):
             if isinstance(server, asyncio.Server):
-                yield from (each.fileno() for each in server.sockets)
+                yield server

@@ -9,24 +9,9 @@ from pathlib import Path
 from scripts.clustering.programs import PATIENCE, Program, free_port
 
 _SESSION = re.compile(r"src=127\.0\.0\.1:(\d+) .* srv=(\S+) ")
-_CONFIG = """
-global
-    maxconn 2000
-    stats socket {admin} mode 600 level admin
-defaults
-    mode tcp
-    balance leastconn
-    timeout connect 5s
-    timeout client 1h
-    timeout server 1h
-    option redispatch
-    retries 3
-frontend proxies
-    bind 127.0.0.1:{port}
-    default_backend rotators
-backend rotators
-{servers}
-"""
+_SERVER = re.compile(r"(?m)^    server .*\n")
+CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
+"""The one for users. Here it has other addresses, and is asked what it does."""
 
 
 class Balancer(Program):
@@ -38,12 +23,12 @@ class Balancer(Program):
         self._admin = folder / "admin"
 
     def command(self) -> Sequence[str]:
-        servers = "\n".join(
-            f"    server {name} 127.0.0.1:{port} check inter 500 fall 1 rise 1"
-            for name, port in self._ports.items()
-        )
+        servers = "".join(f"    server {name} 127.0.0.1:{port}\n" for name, port in self._ports.items())
+        text = CONFIG.read_text().replace("bind :8080", f"bind 127.0.0.1:{self.port}")
+        text = text.replace("maxconn 8000", "maxconn 400")  # as many files may be open
+        text = text.replace("global\n", f"global\n    stats socket {self._admin} mode 600 level admin\n", 1)
         config = self.folder / "haproxy.cfg"
-        config.write_text(_CONFIG.format(port=self.port, servers=servers, admin=self._admin))
+        config.write_text(_SERVER.sub("", text) + servers)
         return ["haproxy", "-f", str(config), "-db"]
 
     def clients(self, name: str) -> set[int]:
@@ -60,7 +45,7 @@ class Balancer(Program):
 
     def _is_up(self, name: str) -> bool:
         lines = self._ask("show stat").splitlines()
-        return any(line.startswith(f"rotators,{name},") and ",UP," in line for line in lines)
+        return any(line.startswith(f"proxies,{name},") and ",UP," in line for line in lines)
 
     def _ask(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as admin:
