@@ -16,7 +16,7 @@ from redis.asyncio.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoScriptError, RedisError, ResponseError
 
 from addons.config.shared_state import SharedState
 from addons.store.line import Answer, NotLoaded, Refused, StoreLost, Words
@@ -99,6 +99,8 @@ def _reason(error: BaseException) -> str:
     """Why there is no connection, in few words."""
     if isinstance(error, AuthenticationError | ResponseError):
         return _said(error)
+    if isinstance(error, InvalidResponse):
+        return "it does not speak the protocol of Redis"
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
