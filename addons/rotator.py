@@ -28,6 +28,7 @@ from addons.config.client_variables import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.commands import Commands
 from addons.credentials.overview import Overview
+from addons.credentials.places import Places
 from addons.credentials.pool import Pool
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
@@ -180,6 +181,7 @@ class Rotator:
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         keeper = Keeper(pool, clock, self._journal.failed, store)
+        pool.share(Places(store, roster, pool, clock))
         lasting = Lasting(keeper, store, roster, tokens, ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout

@@ -338,7 +338,7 @@ class Driver:
             case SendHeaders(attempt=attempt, head=head):
                 self._start(head, attempt)
             case Acquire():
-                self._put(self._leases.acquire(command))
+                self._leases.acquire(command, self._put)
             case AwaitCredential():
                 self._stand_in_line(command)
             case OpenUpstream():

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from addons.call.recognition import Intercepted
 from addons.call.work import Work
 from addons.credentials import carriers
+from addons.credentials.asking import Asking
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.lease import NO_LEASE, Lease
 from addons.credentials.pool import Pool
@@ -202,13 +203,17 @@ class Leases:
     _none: Unavailable | None = None
     _ticket: int = 0
 
-    def acquire(self, asked: Acquire) -> Acquired | NoneFree:
-        """The credential of an attempt."""
+    def acquire(self, asked: Acquire, put: Callable[[Event], None]) -> None:
+        """`put` gets the credential of an attempt, or why there is none; later where other proxies are asked
+        for it, unless the call leaves before."""
         target = self.work.record.targets[asked.target]
         found = self._lease(target, asked)
-        if not isinstance(found, Lease):
-            return self._none_free(asked.attempt, found)
-        return self._acquired(target, asked.attempt, found)
+        if isinstance(found, Asking):
+            self._ticket = self._ticket or self.work.pool.queues.ticket()  # those that come later are behind
+            self.leave = found.leave
+            found.then(partial(self._found, put, target, asked.attempt))
+        else:
+            self._found(put, target, asked.attempt, found)
 
     def _acquired(self, target: Target, attempt: int, lease: Lease) -> Acquired:
         self.held[attempt] = target, lease
@@ -216,7 +221,7 @@ class Leases:
         known = None if target.fields is None else identity_of(lease, self.work.intercepted)
         return Acquired(attempt, lease.name, lease.former, lease.asked_last, lease.reason, known)
 
-    def _lease(self, target: Target, asked: Acquire) -> Lease | Unavailable:
+    def _lease(self, target: Target, asked: Acquire) -> Lease | Unavailable | Asking[Lease]:
         if target.terms.pooled:
             fallback = target.index + 1 < len(self.work.record.targets)
             pool, asker = self.work.pool, self.work.asker
@@ -231,14 +236,14 @@ class Leases:
         target, none, pool = self.work.record.targets[wanted.asked.target], self._none, self.work.pool
         assert none is not None
         self._ticket = self._ticket or pool.queues.ticket()
-        answer, asker = partial(self._waited, put, target, wanted.attempt), self.work.asker
+        answer, asker = partial(self._found, put, target, wanted.attempt), self.work.asker
         provider = target.provider.name
         self.leave = pool.wait(provider, target.call, wanted, asker, self._ticket, answer)
         if self.leave is None:
             answer(replace(none, final=True, keys=(*none.keys, "as many calls as may wait already")))
         return none
 
-    def _waited(
+    def _found(
         self, put: Callable[[Event], None], target: Target, attempt: int, found: Lease | Unavailable
     ) -> None:
         if isinstance(found, Lease):

@@ -11,6 +11,7 @@ from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import amounts
+from rewrite.credentials.sharing import Claim
 from rewrite.credentials.windows import Unit
 from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
@@ -46,6 +47,8 @@ class Lease(Struct, frozen=True):
     """The project of Code Assist's that its calls are for. Empty: as the client says."""
     counted: Credential | None = None
     """The credential, where what it uses is counted."""
+    claim: Claim | None = None
+    """What it takes of what several proxies share. None: nothing."""
 
     def with_tokens(self, tokens: Tokens, project: str = "") -> "Lease":
         """The lease of a login with the token that it has now."""

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from msgspec import structs
 from pydantic import SecretStr
 
 from addons.config.providers import Configured
 from addons.config.settings import Settings
+from addons.credentials.asking import Asking
 from addons.credentials.conversations import Asker, Conversations
 from addons.credentials.keys import Keys
 from addons.credentials.lease import Lease, used_by, without_keys
+from addons.credentials.places import Places
 from addons.credentials.queue import Leave, Queues, Wanted, is_plain
 from addons.credentials.unsaved import Unsaved
 from addons.oauth.logins import Logins, Who
@@ -42,6 +43,7 @@ from rewrite.credentials.order import kept
 from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION, Found
 from rewrite.credentials.settling import Attempted, is_news, settle
+from rewrite.credentials.sharing import is_scarce
 from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
 from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
@@ -79,6 +81,25 @@ class Pool:
         logins.follow(self._renewed, lambda text: notify(Notice(text, warning=True)))
         self._keys = Keys(logins)
         self.conversations = Conversations()
+        self._places: Places | None = None
+
+    def share(self, places: Places) -> None:
+        """Ask others for what is scarce: `places` is of this pool."""
+        self._places = places
+
+    def revised(self, change: Callable[[PoolState], PoolState]) -> None:
+        """Something changed for all credentials."""
+        self.states = {provider: change(state) for provider, state in self.states.items()}
+        self.queues.look()
+
+    def undo(self, provider: str, lease: Lease, change: Callable[[PoolState], PoolState]) -> None:
+        """The attempt of `lease` does not begin: `change` is what that means to its pool."""
+        state, who = self.states.get(provider), (provider, lease.name)
+        if state is None or not self._is_current(who, lease):
+            self._keys.over(who, lease)
+            return
+        self.states[provider] = change(state)
+        self.unsaved.names.add(who)
 
     def configure(self, settings: Settings) -> None:
         """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""
@@ -88,6 +109,8 @@ class Pool:
             self.unsaved.clear(provider, names, Clearing.FORGIVEN, self._clock())
         self.states = {one.provider.name: self._state(one, same) for one in settings.providers}
         self.conversations.configure(one.provider for one in settings.providers)
+        if self._places is not None:
+            self._places.follow()
         self.queues.configure(one.provider for one in settings.providers)
 
     def marks(self, salt: str) -> Iterator[tuple[str, str, str]]:
@@ -96,6 +119,11 @@ class Pool:
             yield provider, "", ""
             for one in state.credentials:
                 yield provider, one.name, self._keys.mark((provider, one.name), salt)
+
+    def mark(self, provider: str, name: str, salt: str) -> str | None:
+        """That of one credential. None: there is no such one."""
+        who = (provider, name)
+        return self._keys.mark(who, salt) if who in self._keys.known else None
 
     def _state(self, configured: Configured, same: frozenset[Who]) -> PoolState:
         provider = configured.provider
@@ -124,8 +152,9 @@ class Pool:
 
     def acquire(
         self, provider: str, call: Call, asked: Acquire, asker: Asker, *, fallback: bool = False
-    ) -> Lease | Unavailable:
-        """A credential for one attempt of `call`, as `asked` for; it must be released.
+    ) -> Lease | Unavailable | Asking[Lease]:
+        """A credential for one attempt of `call`, as `asked` for; it must be released. Where other proxies
+        use it too, they may have to be asked.
 
         `call`: as the provider is asked; `fallback`: it has another target.
         """
@@ -146,9 +175,8 @@ class Pool:
 
     def _waited(
         self, provider: str, call: Call, asked: Acquire, asker: Asker, ticket: int, held: frozenset[str]
-    ) -> Lease | Unavailable:
-        found = self._choose(provider, call, asked, asker, fallback=False, held=held)
-        return structs.replace(found, ticket=ticket) if isinstance(found, Lease) else found
+    ) -> Lease | Unavailable | Asking[Lease]:
+        return self._choose(provider, call, asked, asker, fallback=False, held=held, ticket=ticket)
 
     def _choose(
         self,
@@ -159,8 +187,11 @@ class Pool:
         *,
         fallback: bool,
         held: frozenset[str],
-    ) -> Lease | Unavailable:
-        """`held`: credentials that are given to others first."""
+        ticket: int = 0,
+    ) -> Lease | Unavailable | Asking[Lease]:
+        """`held`: credentials that are given to others first; `ticket`: see `Lease`."""
+        if self._places is not None:
+            self._places.look()
         now, state = self._clock(), self.states.get(provider, _NO_POOL)
         several = len(state.credentials) > 1
         found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
@@ -176,9 +207,15 @@ class Pool:
             self.unsaved.soon()
         if chosen.wheel is not None and state.rotation is not Rotation.SEQUENTIAL:
             self.unsaved.turn(provider, chosen.credential.name, now)
-        return self._leased(provider, chosen, found.former)
+        lease = self._leased(provider, chosen, found.former, ticket)
+        if self._places is None or not is_scarce(chosen):
+            return lease
+        again = partial(
+            self._choose, provider, call, asked, asker, fallback=fallback, held=held, ticket=ticket
+        )
+        return self._places.take(provider, lease, chosen, request, again)
 
-    def _leased(self, provider: str, chosen: Chosen, former: str | None) -> Lease:
+    def _leased(self, provider: str, chosen: Chosen, former: str | None, ticket: int) -> Lease:
         credential, who = chosen.credential, (provider, chosen.credential.name)
         key = self._keys.known[who]
         secret, source = (key, None) if isinstance(key, SecretStr) else self._keys.token(who)
@@ -188,6 +225,7 @@ class Pool:
             former,
             asked_last=chosen.asked_last,
             probe=chosen.probe,
+            ticket=ticket,
             source=source,
             reason=chosen.reason,
             counted=credential if credential.counted else None,
@@ -207,18 +245,25 @@ class Pool:
         state, who = self.states.get(provider), (provider, lease.name)
         if state is None or not self._is_current(who, lease):
             self._keys.over(who, lease)
+            self._give_back(provider, lease, {}, is_current=False)
             return
-        now = self._clock()
+        now, used = self._clock(), used_by(lease, call, release)
         self.unsaved.names.add(who)
         after = served(state, lease.name, outcome, now) if lease.counted is None else None
         if after is not None:
             self.states[provider] = after
         else:
-            used = used_by(lease, call, release)
             outcome = without_keys(lambda: (lease.secret, *self.secrets()), outcome)
             self._settle(provider, lease, call, outcome, asker, used, now)
+        self._give_back(provider, lease, used, is_current=True)
         if self.queues.by_provider:
             self.queues.answered(provider, lease.ticket)
+
+    def _give_back(
+        self, provider: str, lease: Lease, used: Mapping[Unit, float], *, is_current: bool
+    ) -> None:
+        if self._places is not None and lease.claim is not None:
+            self._places.over(provider, lease.claim, used, is_current=is_current)
 
     def _settle(
         self,

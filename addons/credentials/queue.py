@@ -4,8 +4,8 @@ is over, and when the one before them is answered."""
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Protocol
 
+from addons.credentials.asking import Asking, Named
 from addons.runtime.clock import Handle, Later
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.choosing import Unavailable
@@ -20,18 +20,11 @@ type Leave = Callable[[], None]
 """Makes a call leave the line without an answer; nothing if it has left."""
 
 
-class Named(Protocol):
-    """What a call gets in the end, by the name of its credential."""
-
-    @property
-    def name(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted[L: Named]:
     """What one call waits for."""
 
-    choose: Callable[[frozenset[str]], L | Unavailable]
+    choose: Callable[[frozenset[str]], L | Unavailable | Asking[L]]
     """A credential is taken for it, but for those of these names, if one is free."""
     answer: Callable[[L | Unavailable], None]
     """Called once, with what it has got, or with why it has waited long enough."""
@@ -48,6 +41,7 @@ class Queue[L: Named]:
         self._clock, self._later = clock, later
         self._line: Line[Wanted[L]] = Line()
         self._handle: Handle | None = None
+        self._asking: dict[Waiter[Wanted[L]], Asking[L]] = {}
         self._looking = self._changed = False
 
     def __len__(self) -> int:
@@ -90,20 +84,49 @@ class Queue[L: Named]:
     def _look(self) -> None:
         nothing: dict[tuple[str, str | None], Unavailable] = {}
         for waiter in self._line:
+            if waiter in self._asking:
+                continue
             now, wanted = self._clock(), waiter.who
             like = waiter.scope, wanted.alike
             chosen = nothing.get(like) or wanted.choose(self._line.held(waiter.scope, now))
-            if not isinstance(chosen, Unavailable):
-                self._line.let_in(waiter, chosen.name, now)
-                wanted.answer(chosen)
-            elif not self._keeps_waiting(waiter, chosen, now):
-                self._line.leave(waiter)
-                wanted.answer(replace(chosen, final=True))
-            elif wanted.alike is not None and not chosen.own:
-                nothing[like] = chosen
+            if isinstance(chosen, Asking):
+                self._ask(waiter, chosen, now)
+            elif isinstance(chosen, Unavailable):
+                if self._keeps_waiting(waiter, chosen, now) and wanted.alike is not None and not chosen.own:
+                    nothing[like] = chosen
+            else:
+                self._let_in(waiter, chosen, now)
+
+    def _ask(self, waiter: Waiter[Wanted[L]], asking: Asking[L], now: float) -> None:
+        """It keeps its place until there is an answer."""
+        self._asking[waiter] = asking
+        self._line.pace(waiter, asking.name, now)
+        asking.then(lambda found: self._heard(waiter, found))
+
+    def _heard(self, waiter: Waiter[Wanted[L]], found: L | Unavailable) -> None:
+        """Others were asked for what it is to get."""
+        del self._asking[waiter]
+        now = self._clock()
+        if isinstance(found, Unavailable):
+            self._line.answered(waiter.ticket, now)
+            self._keeps_waiting(waiter, found, now)
+        else:
+            self._let_in(waiter, found, now)
+        self.look()
+
+    def _let_in(self, waiter: Waiter[Wanted[L]], found: L, now: float) -> None:
+        self._line.let_in(waiter, found.name, now)
+        waiter.who.answer(found)
 
     def _keeps_waiting(self, waiter: Waiter[Wanted[L]], none: Unavailable, now: float) -> bool:
-        """Whether something is due before it has waited long enough."""
+        """Whether it does: something is due before it has waited long enough. Else it gets its answer."""
+        if self._is_worth_it(waiter, none, now):
+            return True
+        self._line.leave(waiter)
+        waiter.who.answer(replace(none, final=True))
+        return False
+
+    def _is_worth_it(self, waiter: Waiter[Wanted[L]], none: Unavailable, now: float) -> bool:
         if none.wait is None or now >= waiter.until:
             return False
         waiter.due, waiter.cooled = now + max(none.wait, SOONEST), not none.full
@@ -111,6 +134,8 @@ class Queue[L: Named]:
 
     def _leave(self, waiter: Waiter[Wanted[L]]) -> None:
         self._line.leave(waiter)
+        if asking := self._asking.pop(waiter, None):
+            asking.leave()
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -120,7 +145,8 @@ class Queue[L: Named]:
         now = self._clock()
         due = self._line.next_look(now)
         if due is not None:
-            self._handle = self._later(max(due - now, 0.0), self._rang)
+            soonest = SOONEST if self._asking else 0.0  # one that is asked for may be due already
+            self._handle = self._later(max(due - now, soonest), self._rang)
 
     def _rang(self) -> None:
         self._handle = None

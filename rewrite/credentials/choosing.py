@@ -12,8 +12,8 @@ from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.fairness import chosen as cycle_of
 from rewrite.credentials.fairness import in_turn
-from rewrite.credentials.health import HEALTHY, probed
-from rewrite.credentials.limits import ONE_REQUEST, counted
+from rewrite.credentials.health import HEALTHY, probed, undecided
+from rewrite.credentials.limits import ONE_REQUEST, counted, uncounted
 from rewrite.credentials.order import MODES, in_order, turned
 from rewrite.credentials.rules import (
     FAILS,
@@ -328,6 +328,15 @@ def started(
     in_use = taken(pool, one.name, chosen.wheel)
     after = begun(in_use, one, request, now)
     return after, after is not in_use
+
+
+def not_started(pool: PoolState, one: Credential, request: CredentialRequest, *, probe: bool) -> PoolState:
+    """The pool as if no attempt with `one` had begun for `request`."""
+    state = uncounted(one, pool.state(one.name), request.limits)
+    pool = pool.with_state(one.name, structs.replace(state, in_flight=max(0, state.in_flight - 1)))
+    if not probe:
+        return pool
+    return pool.with_health(request.scope, undecided(pool.health.get(request.scope, HEALTHY)))
 
 
 def probing(pool: PoolState, scope: str, now: float) -> PoolState:

@@ -28,6 +28,7 @@ from rewrite.credentials.windows import (
     Window,
     WindowUse,
     added,
+    extrapolated,
     full_until,
     taken_back,
     use_of,
@@ -44,7 +45,8 @@ def allowance(one: Credential, state: CredentialState, scope: str, now: float) -
     counts no more: a pool of many is looked through for each call."""
     if not (one.counted or one.caps or state.learnt):
         return _UNLIMITED
-    of, kept = (one, state.used, state.learnt), state.allowances.get(scope)
+    of = one, state.used, state.learnt, state.spent, state.alone
+    kept = state.allowances.get(scope)
     if kept is None or not kept.holds(of, now):
         kept = state.allowances.keep(scope, _allowance(one, state, scope, now, of))
     return kept
@@ -64,10 +66,11 @@ def _allowance(
     for window in one.windows:
         counts = _counts(state, window, scope)
         shares.append(used(counts, now) / window.limit)
-        until = full_until(window, counts, now)
+        until = _full_until(window, counts, state, scope, now)
         if until is not None:
             full.append(Limited(f"has used its {window.title()}", until))
     shares += [each.share for each in _known(state, scope, now)]
+    ends += [until for until in state.spent.values() if until > now]
     ends += [each.resets_at for each in state.learnt.values() if each.resets_at > now]
     ends += [_first_end(_counts(state, window, scope), now) for window in one.counted]
     longest = max(full, key=lambda each: each.until) if full else None
@@ -98,7 +101,18 @@ def _first_end(counts: Counts, now: float) -> float:
 
 
 def _counts(state: CredentialState, window: Window, scope: str) -> Counts:
-    return state.used.get((window.key, scope), ())
+    """Without the store it is assumed that each other proxy uses as much as this one."""
+    key, alone = (window.key, scope), state.alone
+    counts = state.used.get(key, ())
+    return counts if alone is None else extrapolated(counts, alone.used.get(key, ()), alone.peers)
+
+
+def _full_until(
+    window: Window, counts: Counts, state: CredentialState, scope: str, now: float
+) -> float | None:
+    """By what is known here, and by what the store said."""
+    said, until = state.spent.get((window.key, scope), 0.0), full_until(window, counts, now)
+    return max(said, until or 0.0) if said > now else until
 
 
 def _of_cap(cap: Cap, state: CredentialState, scope: str, now: float) -> tuple[float, Sequence[float]]:
@@ -111,7 +125,7 @@ def _of_cap(cap: Cap, state: CredentialState, scope: str, now: float) -> tuple[f
     if cap.own is None:
         return 0.0, ()
     counts = _counts(state, cap.own, scope)
-    until = full_until(cap.own, counts, now)
+    until = _full_until(cap.own, counts, state, scope, now)
     return used(counts, now) / cap.own.limit, () if until is None else (until,)
 
 
@@ -125,6 +139,13 @@ def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]
 def limited(one: Credential, state: CredentialState, scope: str, now: float) -> Limited | None:
     """The limit of the config that keeps `one` from serving `scope` for longest."""
     return allowance(one, state, scope, now).limited if one.windows or one.caps else None
+
+
+def held_to(one: Credential, state: CredentialState, scope: str, now: float) -> frozenset[str]:
+    """The keys of the windows that `one` is held to: those of the config, and of its caps those that its
+    provider reports nothing of."""
+    own = (cap.own.key for cap in one.caps if cap.own and not _is_reported(cap, state, scope, now))
+    return frozenset((*(window.key for window in one.windows), *own))
 
 
 def is_used_up(state: CredentialState, scope: str, now: float) -> bool:
@@ -170,8 +191,11 @@ def _bounded(found: Mapping[tuple[str, str], Counts], now: float) -> Mapping[tup
 
 def given_back(one: Credential, state: CredentialState, scope: str, outcome: Outcome) -> CredentialState:
     """`state` without the request of an attempt of which nothing was sent."""
-    if not never_connected(outcome):
-        return state
+    return uncounted(one, state, scope) if never_connected(outcome) else state
+
+
+def uncounted(one: Credential, state: CredentialState, scope: str) -> CredentialState:
+    """`state` without a request that was counted for `scope`."""
     keys = [(window.key, scope) for window in one.counted if window.unit is Unit.REQUESTS]
     found = {key: taken_back(state.used[key], 1.0) for key in keys if key in state.used}
     return structs.replace(state, used={**state.used, **found}) if found else state

@@ -73,10 +73,14 @@ class Line[T]:
 
     def let_in(self, waiter: Waiter[T], name: str, now: float) -> None:
         """`waiter` has got the credential `name`."""
+        self.pace(waiter, name, now)
+        self.leave(waiter)
+
+    def pace(self, waiter: Waiter[T], name: str, now: float) -> None:
+        """`waiter` may get the credential `name`: the next one waits for what comes of that."""
         key = name, waiter.scope
         if waiter.cooled or key in self._paced:
             self._paced[key] = Last(waiter.ticket, now + PACE)
-        self.leave(waiter)
 
     def held(self, scope: str, now: float) -> frozenset[str]:
         """The names of the credentials that nobody else is given for `scope` just now."""

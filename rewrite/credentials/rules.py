@@ -133,9 +133,17 @@ def _limited(one: Credential, state: CredentialState, request: CredentialRequest
 
 def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now: float) -> Block | None:
     most = one.max_concurrency
-    if most is None or state.in_flight < most:
+    if most is None:
         return None
-    return Block(Blocked.FULL, f"has {state.in_flight} of {most} calls in flight", now + PLACE_WAIT)
+    share = most if state.alone is None else max(1, most // state.alone.peers)
+    elsewhere = max(state.elsewhere.at(now), most - share)
+    if state.in_flight + elsewhere < most:
+        return None
+    said = f"has {state.in_flight} of {most} calls in flight"
+    if elsewhere:
+        others = "are left to other proxies while the store is away" if state.alone else "in other proxies"
+        said = f"{said}, and {elsewhere} {others}"
+    return Block(Blocked.FULL, said, now + PLACE_WAIT)
 
 
 def _refused(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:

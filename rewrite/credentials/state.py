@@ -52,6 +52,31 @@ class LastOutcome:
     """When it ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """How many places of a credential other proxies hold."""
+
+    places: int = 0
+    until: float = 0.0
+    """When that is known no more."""
+
+    def at(self, now: float) -> int:
+        return self.places if self.until > now else 0
+
+
+NOWHERE = Elsewhere()
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The store that several proxies share does not answer: each goes on with its share."""
+
+    peers: int
+    """How many proxies there are, this one included."""
+    used: Mapping[tuple[str, str], Counts]
+    """What was used when it last answered, as in `CredentialState`."""
+
+
 class CredentialState(Struct, frozen=True):
     """What is known of a credential at a time."""
 
@@ -75,6 +100,13 @@ class CredentialState(Struct, frozen=True):
     """The limits that its provider reported, by name and scope."""
     allowances: Memo[Allowance] = msgspec.field(default_factory=Memo)
     """By scope: what was worked out of these two. Who replaces them makes a new one."""
+    elsewhere: Elsewhere = NOWHERE
+    """What other proxies use it for."""
+    alone: Alone | None = None
+    """None: the store answers, or there is none."""
+    spent: Mapping[tuple[str, str], float] = {}
+    """Until when nothing is left of a limit of the config, as the store says; by the key of the window and
+    scope."""
 
     def free_at(self, scope: str, quota: str = "") -> float:
         """The moment from which no cooldown keeps the credential from `scope`, nor from the quota group

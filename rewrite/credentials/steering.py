@@ -1,8 +1,10 @@
 """What a person does to the credentials of a pool, by command. Pure, over a snapshot."""
 
+from dataclasses import replace
+
 from msgspec import structs
 
-from rewrite.credentials.state import NEVER_USED, UNTURNED, WHOLE, Cooldown, PoolState
+from rewrite.credentials.state import NEVER_USED, UNTURNED, WHOLE, Cooldown, CredentialState, PoolState
 
 
 def cooled(pool: PoolState, name: str, seconds: float, now: float) -> PoolState:
@@ -23,6 +25,11 @@ def retired(pool: PoolState, name: str) -> PoolState:
 def reset(pool: PoolState, name: str = "") -> PoolState:
     """As if the credential `name` had never been used, or none of them, but for the calls under way."""
     names = [name] if name else list(pool.states)
-    unused = {each: structs.replace(NEVER_USED, in_flight=pool.state(each).in_flight) for each in names}
+    unused = {each: _unused(pool.state(each)) for each in names}
     pool = structs.replace(pool, states={**pool.states, **unused})
     return pool if name else structs.replace(pool, health={}, exhausted={}, wheel=UNTURNED)
+
+
+def _unused(state: CredentialState) -> CredentialState:
+    alone = replace(state.alone, used={}) if state.alone else None
+    return structs.replace(NEVER_USED, in_flight=state.in_flight, elsewhere=state.elsewhere, alone=alone)

@@ -24,7 +24,15 @@ from rewrite.credentials.entries import (
 )
 from rewrite.credentials.health import HEALTHY, MEMORY, Health
 from rewrite.credentials.learning import Reported, models_of
-from rewrite.credentials.state import Cooldown, CredentialState, LastOutcome, PoolState, forgiven, resumed
+from rewrite.credentials.state import (
+    Alone,
+    Cooldown,
+    CredentialState,
+    LastOutcome,
+    PoolState,
+    forgiven,
+    resumed,
+)
 from rewrite.credentials.steering import reset
 from rewrite.credentials.windows import Counts, Unit, apart, counted_until, rolls_for
 from rewrite.values.key_refusal import KeyRefusal
@@ -361,7 +369,19 @@ def _moved(state: CredentialState, by: float) -> CredentialState:
         last=replace(state.last, at=state.last.at + by) if state.last else None,
         used={key: _moved_counts(key[0], counts, by) for key, counts in state.used.items()},
         learnt={key: replace(one, resets_at=one.resets_at + by) for key, one in state.learnt.items()},
+        elsewhere=replace(state.elsewhere, until=state.elsewhere.until + by),
+        alone=_moved_alone(state.alone, by) if state.alone else None,
+        spent={key: _moved_end(key[0], until, by) for key, until in state.spent.items()},
     )
+
+
+def _moved_alone(alone: Alone, by: float) -> Alone:
+    used = {key: _moved_counts(key[0], counts, by) for key, counts in alone.used.items()}
+    return replace(alone, used=used)
+
+
+def _moved_end(window: str, until: float, by: float) -> float:
+    return until if rolls_for(window) is None else until + by
 
 
 def _moved_counts(window: str, counts: Counts, by: float) -> Counts:

@@ -147,6 +147,13 @@ def taken_back(counts: Counts, amount: float) -> Counts:
     return (*counts[:-1], (until, last - amount)) if last > amount else counts[:-1]
 
 
+def extrapolated(counts: Counts, former: Counts, factor: float) -> Counts:
+    """`counts`, of which all that `former` did not have was used so many times."""
+    before = dict(former)
+    more = ((until, amount, amount - before.get(until, 0.0)) for until, amount in counts)
+    return tuple((until, amount + (factor - 1) * max(new, 0.0)) for until, amount, new in more)
+
+
 def full_until(window: Window, counts: Counts, now: float) -> float | None:
     """When some of it is free again; None: some is."""
     left = used(counts, now)

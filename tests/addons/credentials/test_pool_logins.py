@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from addons.config.credentials import PoolCredential
 from addons.config.providers import Configured
 from addons.config.settings import Settings
+from addons.credentials.asking import Asking
 from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
@@ -69,7 +70,9 @@ class House:
         self.file.chmod(0o600)
 
     def acquire(self, tool: str = "claude") -> Lease | Unavailable:
-        return self.pool.acquire("p", CALL, Acquire(1), of(tool))
+        found = self.pool.acquire("p", CALL, Acquire(1), of(tool))
+        assert not isinstance(found, Asking)
+        return found
 
     def take(self, tool: str = "claude") -> Lease:
         lease = self.acquire(tool)

@@ -82,6 +82,8 @@ class Proxy:
                 return lease.name
             case Unavailable(wait=wait):
                 return wait
+            case _:
+                raise AssertionError("there is nobody to ask")
 
     def tick(self) -> None:
         asyncio.run(self.keeper.tick())

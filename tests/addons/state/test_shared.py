@@ -96,6 +96,8 @@ class Proxy:
                 return lease.name
             case Unavailable(wait=wait):
                 return wait
+            case _:
+                raise AssertionError("there is nobody to ask")
 
     def used(self) -> float:
         state = self.pool.states["p"].state("one")

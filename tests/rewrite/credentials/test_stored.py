@@ -14,7 +14,16 @@ from rewrite.credentials.health import AttemptFailure, Health, Streak
 from rewrite.credentials.learning import Reported
 from rewrite.credentials.limits import learnt
 from rewrite.credentials.settling import Attempted, settle
-from rewrite.credentials.state import NEVER_USED, WHOLE, Cooldown, CredentialState, LastOutcome, PoolState
+from rewrite.credentials.state import (
+    NEVER_USED,
+    WHOLE,
+    Alone,
+    Cooldown,
+    CredentialState,
+    Elsewhere,
+    LastOutcome,
+    PoolState,
+)
 from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
 from rewrite.credentials.stored_file import Moment, Stored, read, written
 from rewrite.credentials.windows import Unit
@@ -297,6 +306,9 @@ FULL = CredentialState(
     last=LastOutcome("completed", NOW),
     used={("requests/60.0", WHOLE): ((NOW, 0.5),)},
     learnt={("n", WHOLE): Reported("n", Unit.REQUESTS, 0.5, 0.5, NOW)},
+    elsewhere=Elsewhere(1, NOW),
+    alone=Alone(2, {("requests/60.0", WHOLE): ((NOW, 0.5),)}),
+    spent={("requests/60.0", WHOLE): NOW},
 )
 
 

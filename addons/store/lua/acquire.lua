@@ -1,0 +1,55 @@
+-- Takes all of what an attempt needs, or nothing.
+-- KEYS: the roster of proxies; how many places this proxy holds; the probe; what is used of each window.
+-- ARGV: the prefix of all keys; the id of this proxy; the place ("": none is wanted); how many of it there are;
+--   for how long a probe lasts, in ms (0: it is none); then of each window: until when what is counted now counts,
+--   how much that is, and the limit ("": it is not held to one).
+-- Gives {0, places held elsewhere}: all is taken. Else nothing is, since {1, places held elsewhere}: no place is
+--   free; {2, window, until, amount, ...}: this window, from 0 on, is full, with all that is used of it;
+--   {3, ms}: another proxy probes, for so long.
+local prefix, proxy, place, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local probe, first, tiny = tonumber(ARGV[5]), 6, 1e-9
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+
+local elsewhere, own = 0, 0
+if place ~= '' then
+  for _, one in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if one ~= proxy then
+      elsewhere = elsewhere + tonumber(redis.call('HGET', prefix .. 'held:' .. one, place) or 0)
+    end
+  end
+  own = tonumber(redis.call('HGET', KEYS[2], place) or 0)
+  if own + elsewhere >= most then return {1, elsewhere} end
+end
+
+for at = first, #ARGV, 3 do
+  local limit = tonumber(ARGV[at + 2])
+  if limit then
+    local key = KEYS[4 + (at - first) / 3]
+    local parts, sum, found = redis.call('HGETALL', key), 0, {2, (at - first) / 3}
+    for each = 1, #parts, 2 do
+      local ends = string.match(parts[each], '^[^|]*')
+      if (tonumber(ends) or 0) > now then
+        sum = sum + tonumber(parts[each + 1])
+        found[#found + 1], found[#found + 2] = ends, parts[each + 1]
+      else
+        redis.call('HDEL', key, parts[each])
+      end
+    end
+    if sum >= limit - tiny then return found end
+  end
+end
+
+if probe > 0 and not redis.call('SET', KEYS[3], proxy, 'NX', 'PX', probe) then
+  return {3, math.max(redis.call('PTTL', KEYS[3]), 1)}
+end
+
+if place ~= '' then redis.call('HINCRBY', KEYS[2], place, 1) end
+for at = first, #ARGV, 3 do
+  if tonumber(ARGV[at + 1]) > 0 then
+    local key, ends = KEYS[4 + (at - first) / 3], math.ceil(tonumber(ARGV[at]) * 1000)
+    redis.call('HINCRBYFLOAT', key, ARGV[at] .. '|' .. proxy, ARGV[at + 1])
+    if redis.call('PTTL', key) < ends - now * 1000 then redis.call('PEXPIREAT', key, ends) end
+  end
+end
+return {0, elsewhere}
