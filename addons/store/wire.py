@@ -82,6 +82,7 @@ def _connection(server: SharedState, name: str) -> AbstractConnection:
         "password": password.get_secret_value() if password else None,
         "client_name": name,
         "protocol": _RESP2,
+        "encoding_errors": "surrogatepass",  # a client's name for a model may hold half a character
         "socket_timeout": None,
         "socket_connect_timeout": OPENING,
     }

@@ -48,6 +48,11 @@ async def test_what_is_asked_at_once_leaves_as_one_and_is_answered_in_order(stor
         assert await one.command("GET", "n") == b"101"
 
 
+async def test_half_a_character_disturbs_nobody(store: RedisServer) -> None:
+    async with connected(store.url) as one:
+        assert await one.call(ECHO, [], ["a\ud83d"]) == [b"a\xed\xa0\xbd"]
+
+
 async def test_one_that_is_down_answers_later_and_at_once(tmp_path: Path) -> None:
     one, got = made("redis://127.0.0.1:1"), Got()
     one.ask(ECHO, [], [], got.append)
