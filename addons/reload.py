@@ -221,7 +221,8 @@ class Control:
     def _state(self, folder: str, settings: Settings) -> bool:
         """Whether responses and what is known of keys can be kept where the option says."""
         try:
-            self._answering.responses.configure(folder, settings.responses)
+            shared = settings.shares_responses
+            self._answering.responses.configure(folder, settings.responses, shared=shared)
             self._share(settings)
             self._keeper.configure(folder, Path.cwd())
         except StateError as error:

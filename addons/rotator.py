@@ -154,6 +154,7 @@ class Rotator:
         self._bodies, self._is_listed = Bodies(self._attempts.requests), False
         fields = FieldCache(clock.steady, redactor.holds_secret)
         self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts, users)
+        self._answering.responses.share(store)
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         views = Views(
@@ -268,6 +269,9 @@ class Rotator:
             if flow.response is not None:  # another add-on has answered, for want of a password above all
                 self._without_password(flow)
                 return None
+            about = intercepted if intercepted and not (response or intercepted.operation) else None
+            if about and (elsewhere := self._answering.elsewhere(flow, about)):
+                return self._fetched(flow, elsewhere)
             if ours := response or self._at_once(flow, intercepted):
                 _answer(flow, ours)
             elif intercepted and (intercepted.operation or is_short(flow.request)):
@@ -279,6 +283,13 @@ class Rotator:
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an answer
             self._failed(flow, error)
         return None
+
+    async def _fetched(self, flow: http.HTTPFlow, elsewhere: Awaitable[http.Response | None]) -> None:
+        try:
+            if (answer := await elsewhere) is not None:
+                _answer(flow, answer)
+        except Exception as error:  # noqa: BLE001  # as in `_admit`
+            self._failed(flow, error)
 
     def _without_password(self, flow: http.HTTPFlow) -> None:
         """What proxyauth has refused, but for what load balancers ask."""

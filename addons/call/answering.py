@@ -2,19 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
+from msgspec import Struct
 
 from addons.call.checking import Checker
 from addons.call.driver import Driver
 from addons.call.fields import FieldCache
 from addons.call.flow_traces import FlowTraces
 from addons.call.live import LiveCall
-from addons.call.passing import ErrorResponse, Passing
+from addons.call.passing import ErrorResponse, Fetching, Passing
 from addons.call.planning import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.call.report_headers import reported
@@ -41,15 +42,36 @@ from addons.views.attempts import Attempts
 from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.errors import Fault
-from protocols.model.http import Head, WireRequest, header
+from protocols.model.http import Head, WireRequest, WireResponse, header
 from protocols.registry import Registry
 from rewrite.catalog.clients import ClientFacts
-from rewrite.catalog.routes import rule_for
+from rewrite.catalog.routes import Rule, rule_for
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
+from rewrite.records.passes import CallTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
+
+
+class _Recognised(Struct, frozen=True):
+    """A call as it came."""
+
+    flow: http.HTTPFlow
+    intercepted: Intercepted
+    """Whose call it is, and the provider that the client called."""
+    request: WireRequest
+    """As the client sent it."""
+    call: Call
+    facts: ClientFacts
+    """What is known of its client."""
+    program: str | None
+    """Its client's name for itself."""
+    rule: Rule
+    """The route that fits it."""
+    trace: CallTrace | None
+    now: float
+    """When it came, on the machine's clock."""
 
 
 class Answering:
@@ -114,11 +136,11 @@ class Answering:
         session: str = "",
         body: bytes | None = None,
         refusal: Fault | None = None,
-    ) -> Driver | ErrorResponse | Passing:
+    ) -> Driver | ErrorResponse | Passing | Fetching:
         """What answers a recognised call, ready to run. `session` names its conversation if it does not;
         `body`: that of a compressed request, decoded; `refusal`: why its user gets none."""
         made = self._begun(flow, intercepted, session, body, refusal)
-        if type(made) is not Driver:  # else the driver knows its flow
+        if type(made) is not Driver and type(made) is not Fetching:  # else the driver knows its flow
             self.flow_traces.taken(flow)
         return made
 
@@ -129,7 +151,7 @@ class Answering:
         session: str,
         body: bytes | None,
         refusal: Fault | None,
-    ) -> Driver | ErrorResponse | Passing:
+    ) -> Driver | ErrorResponse | Passing | Fetching:
         assert intercepted.protocol is not None
         assert self._planner is not None
         assert self._settings is not None
@@ -142,12 +164,30 @@ class Answering:
         if rule.trace or self.traces.is_on:
             trace = self.flow_traces.call(flow, call, facts, rule, intercepted, request)
         turn = self._turn(call, intercepted) if refusal is None else _refused(intercepted.protocol, refusal)
+        recognised = _Recognised(flow, intercepted, request, call, facts, program, rule, trace, now)
+        if isinstance(turn, Missing) and turn.sought and self.responses.shared is not None:
+            return Fetching(partial(self._fetched, recognised, turn))
+        return self._planned(recognised, turn)
+
+    async def _fetched(self, recognised: "_Recognised", missing: Missing) -> Driver | ErrorResponse | Passing:
+        """A call continues what is not here, and may be with another proxy."""
+        turn = await self.responses.fetched(missing, recognised.call, _scope(recognised.intercepted))
+        made = self._planned(recognised, turn)
+        if type(made) is not Driver:
+            self.flow_traces.taken(recognised.flow)
+        return made
+
+    def _planned(self, recognised: "_Recognised", turn: Turn | Missing) -> Driver | ErrorResponse | Passing:
+        flow, intercepted, request = recognised.flow, recognised.intercepted, recognised.request
+        call, rule, trace, now = recognised.call, recognised.rule, recognised.trace, recognised.now
+        assert intercepted.protocol is not None
+        assert self._planner is not None
         if isinstance(turn, Missing):
             record = Record(flow, call, intercepted.provider.name, (), trace=trace)
             return self._error_response(record, intercepted, turn)
         if trace is not None:
             note_parsed(trace, turn.call, expanded=turn.changed)
-        asker = _asker(flow, intercepted, turn.call, facts, program)
+        asker = _asker(flow, intercepted, turn.call, recognised.facts, recognised.program)
         plan = self._planner.plan(turn, rule, intercepted, request, asker, now, trace)
         if trace is not None:
             note_routing(trace, rule, plan.targets, plan.skipped)
@@ -239,10 +279,31 @@ class Answering:
             if call := driver.live():
                 yield call
 
+    def elsewhere(
+        self, flow: http.HTTPFlow, intercepted: Intercepted
+    ) -> Coroutine[None, None, http.Response | None] | None:
+        """What `kept` gives once what other proxies keep is here; None: there is nothing to wait for."""
+        request, scope = flow.request, _scope(intercepted)
+        if not self.responses.lacks(request.method, request.path, scope):
+            return None
+        return self._fetched_answer(flow, intercepted, scope)
+
+    async def _fetched_answer(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, scope: str
+    ) -> http.Response | None:
+        request = flow.request
+        answer = await self.responses.fetched_answer(request.method, request.path, scope)
+        return self._kept(flow, intercepted, answer)
+
     def kept(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
         """The answer to a request about a response that we keep; None: it is about something else."""
         request = flow.request
         answer = self.responses.answer(request.method, request.path, _scope(intercepted))
+        return self._kept(flow, intercepted, answer)
+
+    def _kept(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, answer: WireResponse | None
+    ) -> http.Response | None:
         if answer is None:
             return None
         self._journal.begin(flow, {"provider": intercepted.provider.name, "kept_response": True})

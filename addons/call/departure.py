@@ -13,6 +13,7 @@ from mitmproxy import flowfilter, http
 
 from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
+from addons.call.passing import Fetching
 from addons.call.recognition import Intercepted, Interception, Unadmitted, error_response
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.messages import headers_of, set_headers
@@ -153,7 +154,26 @@ class Departure:
             return answer_with(self._too_large(intercepted, f"{MOST_VALUES} values"))
         if self._answering.users.is_capped(user_of(flow)):
             return partial(self._when_admitted, flow, intercepted, body)
-        return self._answering.begin(flow, intercepted, body=body).run
+        return self._answered(flow, intercepted, body)
+
+    def _answered(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes, refusal: Fault | None = None
+    ) -> Responder:
+        made = self._answering.begin(flow, intercepted, body=body, refusal=refusal)
+        return (
+            partial(self._when_fetched, flow, intercepted, made) if isinstance(made, Fetching) else made.run
+        )
+
+    async def _when_fetched(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, fetching: Fetching, sink: Sink
+    ) -> None:
+        """What a call continues may be with another proxy."""
+        respond: Responder
+        try:
+            respond = (await fetching.made()).run
+        except Exception as error:  # noqa: BLE001  # as in `dispatch`
+            respond = self._failed(flow, error)
+        await respond(sink)
 
     async def _when_admitted(
         self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes, sink: Sink
@@ -162,7 +182,7 @@ class Departure:
         async with self._answering.users.admitted(user_of(flow)) as refusal:
             respond: Responder
             try:
-                respond = self._answering.begin(flow, intercepted, body=body, refusal=refusal).run
+                respond = self._answered(flow, intercepted, body, refusal)
             except Exception as error:  # noqa: BLE001  # as in `dispatch`
                 respond = self._failed(flow, error)
             await respond(sink)

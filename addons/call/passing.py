@@ -1,9 +1,10 @@
 """Answers without an exchange: one of ours, and what passes as it is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from addons.call.reports import Reports
 from addons.call.response import Response, give
@@ -63,6 +64,24 @@ class ErrorResponse:
             head=head,
             body=answer.body,
         )
+
+
+class Made(Protocol):
+    """What answers a call."""
+
+    async def run(self, response: Response) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """In the place of a driver, while what the call continues is fetched."""
+
+    made: Callable[[], Awaitable[Made]]
+    """Gives what answers the call then."""
+
+    async def run(self, response: Response) -> None:
+        made = await self.made()
+        await made.run(response)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from addons.config.provider_files import Said, data, files_of, in_folder, instal
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
 from addons.config.shared_state import SharedState, key_files, shared_state
-from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
+from addons.config.tables import ResponsesTable, StreamingTable, Tables, TraceTable, Tree
 from addons.config.tracing import Tracing
 from addons.config.trees import Unreadable, read_tree
 from addons.config.users import caps_of
@@ -71,6 +71,8 @@ class Settings:
     """How often a cut answer may be continued."""
     responses: Bounds = field(default_factory=Bounds)
     """How much is kept of responses that no provider keeps."""
+    shares_responses: bool = False
+    """Whether these are shared with other proxies."""
     trace: Tracing = field(default_factory=Tracing)
     """Which calls leave traces, and where."""
     users: Mapping[str, Caps] = field(default_factory=dict)
@@ -161,6 +163,8 @@ def _loaded(
     deadlines = tuple(reader.deadlines(tables.deadlines, TIMEOUTS))
     users = caps_of(tables.users, errors)
     shared = shared_state(tables.state, keys)
+    if tables.responses.shared and not tables.state.url:
+        errors.add(("responses", "shared"), 'needs a store: write url = "redis://HOST:6379" into [state]')
     price_file = located(tables.prices.file, folder) if tables.prices.file else None
     own_prices = prices_in(price_file, errors) if price_file else ()
     if lines := [line for each in (errors, *(said.errors for said in elsewhere)) for line in each.lines()]:
@@ -174,7 +178,8 @@ def _loaded(
         on_truncation=OnTruncation(tables.streaming.on_truncation),
         hold_tool_calls=tables.streaming.hold_tool_calls,
         continuations=tables.streaming.continuation_attempts,
-        responses=Bounds(**tables.responses.given()),
+        responses=_kept(tables.responses),
+        shares_responses=tables.responses.shared,
         trace=_tracing(tables.trace, folder),
         usage_kept=tables.usage.keep * 86_400.0,
         users=users,
@@ -243,6 +248,11 @@ def _read(source: Path) -> Tree:
         return read_tree(source)
     except Unreadable as error:
         raise ConfigError(f"{source}: {error}") from None
+
+
+def _kept(table: ResponsesTable) -> Bounds:
+    """Within the bounds that were given."""
+    return Bounds(**{name: value for name, value in table.given().items() if name != "shared"})
 
 
 def _tracing(table: TraceTable, folder: Path) -> Tracing:

@@ -334,6 +334,9 @@ class ResponsesTable(Table):
     """Of all responses."""
     max_count: Annotated[int, Field(ge=0)] = 0
     """Of each client's credential at each provider."""
+    shared: bool = False
+    """Whether they are in the store of `[state]` as well, where other proxies find them: what was said, as it
+    is."""
 
 
 class StateTable(Table):

@@ -15,8 +15,11 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from addons.credentials.carriers import ClientCredential
+from addons.responses.shared import SharedResponses
 from addons.responses.storage import Storage, keeper_at
 from addons.secrets.redaction import Blackout, key_shaped
+from addons.store.connection import Connection
+from addons.store.line import StoreError
 from protocols.model.call import Call
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
@@ -35,11 +38,13 @@ from rewrite.responses.store import (
     Stored,
     as_shown,
     expanded,
+    gap,
     input_items,
     is_kept,
     is_ours,
     lineage,
     listed,
+    maker,
     resolved,
     sized,
 )
@@ -50,6 +55,7 @@ LARGEST_PAGE, USUAL_PAGE = 100, 20
 _PATH = re.compile(r"/responses/(resp_rot[0-9a-f]{24})(?:/(input_items|cancel))?/?$")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _PREVIOUS = "previous_response_id"
+_AWAY = Fault(503, "server_error", "the store of kept responses cannot be reached now")
 _WHOLE = frozenset({"completed", "incomplete"})
 
 
@@ -76,6 +82,8 @@ class Missing:
     """What its client gets."""
     fault: Fault
     """The same for the record."""
+    sought: str = ""
+    """The id of a response that is not here, and may be with another proxy. Empty: nothing would help."""
 
 
 class Responses:
@@ -84,9 +92,22 @@ class Responses:
     def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
         self.storage, self._clock = storage, clock
         self._option = ""
+        self._shared: SharedResponses | None = None
 
-    def configure(self, option: str, bounds: Bounds) -> None:
-        """Keep within `bounds` from now on, in what `rotator_state` names. Raises StateError."""
+    def share(self, store: Connection) -> None:
+        """Other proxies are known through `store`."""
+        self._shared = SharedResponses(store, lambda: self.storage, self._clock)
+
+    @property
+    def shared(self) -> SharedResponses | None:
+        """Those of other proxies. None: they are not shared."""
+        return self._shared if self._shared is not None and self._shared.is_on else None
+
+    def configure(self, option: str, bounds: Bounds, *, shared: bool = False) -> None:
+        """Keep within `bounds` from now on, in what `rotator_state` names, and in the store if they are
+        `shared`. Raises StateError."""
+        if self._shared is not None:
+            self._shared.configure(bounds, is_on=shared)
         if option == self._option:
             self.storage.configure(bounds)
             return
@@ -103,15 +124,34 @@ class Responses:
         find = partial(self.storage.find, scope)
         body, unknown = resolved(call.body, find)
         if unknown is not None:
-            return _no_item(unknown)
+            return replace(_no_item(unknown), sought=maker({"id": unknown}) or "")
         previous = text_at(body, _PREVIOUS)
         found = lineage(previous, find) if is_ours(previous) else ()
         if found is None:
-            return _no_previous(previous)
+            return replace(_no_previous(previous), sought=gap(previous, find))
         if body is call.body and not found:
             return Turn(call, scope, body, previous=previous or None)
         continued = _continued(call, expanded(body, found), found)
         return Turn(continued, scope, body, changed=True, previous=previous or None)
+
+    async def fetched(self, missing: Missing, call: Call, scope: str) -> Turn | Missing:
+        """As `turn`, which gave `missing`, with what other proxies keep."""
+        turn: Turn | Missing = missing
+        tried = {""}
+        while isinstance(turn, Missing) and turn.sought not in tried:
+            tried.add(turn.sought)
+            try:
+                is_there = await self._fetch(scope, turn.sought)
+            except StoreError:
+                return Missing(_away(), _AWAY)
+            if not is_there:
+                break
+            turn = self.turn(call, scope)
+        return turn
+
+    async def _fetch(self, scope: str, response_id: str) -> bool:
+        """Whether another proxy keeps it. Raises StoreError."""
+        return self.shared is not None and await self.shared.fetch(scope, response_id)
 
     # -- a call is over -------------------------------------------------------------------------------
 
@@ -138,7 +178,10 @@ class Responses:
             response={**response, _PREVIOUS: turn.previous, "store": True},
             created=self._clock(),
         )
-        self.storage.keep(sized(stored))
+        stored = sized(stored)
+        self.storage.keep(stored)
+        if self.shared is not None:
+            self.shared.keep(stored)
 
     # -- a response is asked about --------------------------------------------------------------------
 
@@ -146,12 +189,34 @@ class Responses:
         """The answer to a request about a response of ours; None: it is about something else. `target` is
         its path with the query."""
         path, _, query = target.partition("?")
-        found = _PATH.search(path)
-        handler = _HANDLERS.get((method, found[2] or "")) if found else None
-        if found is None or handler is None:
+        about = _about(method, path)
+        if about is None:
             return None
-        stored = self.storage.find(scope, found[1])
-        return _no_response(found[1]) if stored is None else handler(self, stored, dict(parse_qsl(query)))
+        response_id, handler = about
+        stored = self.storage.find(scope, response_id)
+        return _no_response(response_id) if stored is None else handler(self, stored, dict(parse_qsl(query)))
+
+    def lacks(self, method: str, target: str, scope: str) -> str:
+        """The id of a response that may be with another proxy, and is to be fetched before `answer`. Empty:
+        there is nothing to wait for."""
+        about = _about(method, target.partition("?")[0]) if self.shared is not None else None
+        if about is None:
+            return ""
+        response_id, handler = about
+        if handler is Responses._items:
+            return gap(response_id, partial(self.storage.find, scope))
+        return "" if self.storage.find(scope, response_id) else response_id
+
+    async def fetched_answer(self, method: str, target: str, scope: str) -> WireResponse | None:
+        """As `answer`, with what other proxies keep."""
+        tried = {""}
+        try:
+            while (sought := self.lacks(method, target, scope)) not in tried:
+                tried.add(sought)
+                await self._fetch(scope, sought)
+        except StoreError:
+            return _away()
+        return self.answer(method, target, scope)
 
     def _get(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
         if query.get("stream") == "true":
@@ -161,6 +226,8 @@ class Responses:
 
     def _delete(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
         self.storage.remove(stored.scope, stored.id)
+        if self.shared is not None:
+            self.shared.delete(stored.scope, stored.id)
         return _json({"id": stored.id, "object": "response", "deleted": True})
 
     def _cancel(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
@@ -180,6 +247,14 @@ _HANDLERS: Mapping[tuple[str, str], _Handler] = {
     ("DELETE", ""): Responses._delete,
     ("POST", "cancel"): Responses._cancel,
 }
+
+
+def _about(method: str, path: str) -> tuple[str, _Handler] | None:
+    """The id of a response of ours that a request is about, and what answers it. None: it is about something
+    else."""
+    found = _PATH.search(path)
+    handler = _HANDLERS.get((method, found[2] or "")) if found else None
+    return (found[1], handler) if found and handler else None
 
 
 def unknown_elsewhere(call: Call, skipped: Mapping[str, str]) -> Missing | None:
@@ -247,6 +322,12 @@ def _json(value: JsonObject) -> WireResponse:
 def _error(status: int, message: str, param: str | None = None, code: str | None = None) -> WireResponse:
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return error_answer(Fault(status, "invalid_request", message), {"error": error})
+
+
+def _away() -> WireResponse:
+    """It cannot be known whether another proxy keeps it: not now."""
+    error = {"message": _AWAY.message, "type": "server_error", "param": None, "code": None}
+    return error_answer(_AWAY, {"error": error})
 
 
 def _no_response(response_id: str) -> WireResponse:

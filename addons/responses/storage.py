@@ -201,6 +201,10 @@ class Storage:
             self._entries[stored.scope, stored.id] = _entry(stored, self._clock())
             self._evict()
 
+    def held(self) -> list[tuple[str, str]]:
+        """Scope and id of each, those used longest ago first."""
+        return sorted(self._entries, key=lambda name: self._entries[name].used)
+
     def remove(self, scope: str, response_id: str) -> bool:
         """Whether it was there."""
         self._entries.pop((scope, response_id), None)

@@ -178,6 +178,19 @@ def lineage(response_id: str, find: Find) -> tuple[Stored, ...] | None:
     return tuple(reversed(found))
 
 
+def gap(response_id: str, find: Find) -> str:
+    """The id of the last response of a lineage that is gone; empty where none is."""
+    seen: set[str] = set()
+    sought: str | None = response_id
+    while sought is not None and sought not in seen:
+        seen.add(sought)
+        one = find(sought)
+        if one is None:
+            return sought
+        sought = one.previous
+    return ""
+
+
 def listed(found: Sequence[Stored]) -> list[JsonObject]:
     """The items that the last response of a lineage was made from, oldest first."""
     earlier = [item for one in found[:-1] for item in (*one.input_items, *one.output)]
@@ -206,7 +219,7 @@ def replayed(items: Sequence[object]) -> list[object]:
 
 
 def _is_replayed(item: object, answered: set[tuple[str, str]]) -> bool:
-    if not isinstance(item, dict) or _maker(item) is None:
+    if not isinstance(item, dict) or maker(item) is None:
         return True
     kind = text_at(item, "type")
     if kind == "reasoning":
@@ -218,7 +231,7 @@ def _is_replayed(item: object, answered: set[tuple[str, str]]) -> bool:
 
 
 def _without_id(item: object) -> object:
-    if not isinstance(item, dict) or _maker(item) is None:
+    if not isinstance(item, dict) or maker(item) is None:
         return item
     return {name: value for name, value in item.items() if name != "id"}
 
@@ -226,7 +239,7 @@ def _without_id(item: object) -> object:
 # -- items by reference -----------------------------------------------------------------------------------
 
 
-def _maker(item: JsonObject) -> str | None:
+def maker(item: JsonObject) -> str | None:
     """The id of the response that an item's id comes from; None if it is none of ours."""
     found = _ITEM.fullmatch(text_at(item, "id"))
     return f"resp_{found[1]}" if found else None
@@ -234,7 +247,7 @@ def _maker(item: JsonObject) -> str | None:
 
 def is_reference(item: object) -> bool:
     """Whether an item of a request stands for one of ours, by its id alone."""
-    if not isinstance(item, dict) or _maker(item) is None:
+    if not isinstance(item, dict) or maker(item) is None:
         return False
     return text_at(item, "type") == "item_reference" or item.keys() <= {"id", "type"}
 
@@ -251,7 +264,7 @@ def resolved(body: JsonObject, find: Find) -> tuple[JsonObject, str | None]:
 
 
 def _resolved(reference: JsonObject, find: Find) -> JsonObject:
-    stored = find(_maker(reference) or "")
+    stored = find(maker(reference) or "")
     known = (*stored.output, *stored.input_items) if stored else ()
     return next((item for item in known if item.get("id") == reference.get("id")), reference)
 

@@ -141,3 +141,9 @@ def test_the_package_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shared_state, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
     said = refused(tmp_path, 'url = "redis://cache"')
     assert said.startswith("state.url: needs the package redis: pip install 'rotator[state]', or start with")
+
+
+def test_responses_that_are_shared_need_a_server(tmp_path: Path) -> None:
+    assert loaded(tmp_path, 'url = "redis://cache"\n[responses]\nshared = true').shares_responses
+    said = refused(tmp_path, "[responses]\nshared = true")
+    assert said.startswith('responses.shared: needs a store: write url = "redis://HOST:6379" into [state]')

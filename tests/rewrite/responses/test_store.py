@@ -30,6 +30,7 @@ from rewrite.responses.store import (
     expanded,
     expired,
     from_mapping,
+    gap,
     input_items,
     is_kept,
     is_ours,
@@ -198,6 +199,8 @@ def test_a_lineage_is_oldest_first() -> None:
 def test_a_lineage_with_a_gap_is_none() -> None:
     assert lineage(THIRD.id, kept(THIRD, FIRST).get) is None
     assert lineage(response_id(9), kept(FIRST).get) is None
+    assert gap(THIRD.id, kept(THIRD, FIRST).get) == SECOND.id
+    assert gap(THIRD.id, kept(THIRD, FIRST, SECOND).get) == ""
 
 
 def test_a_lineage_that_comes_back_to_itself_is_none() -> None:
