@@ -15,14 +15,17 @@ from mitmproxy.tools import main
 
 PROGRAMS = {"mitmdump": main.mitmdump, "mitmweb": main.mitmweb}
 _STEP = 0.2
-_PATIENCE = 20.0
-"""Seconds between two looks at a process, and to end in."""
+"""Seconds between two looks at a process."""
+
+_DRAIN, _PATIENCE = 90.0, 20.0
+"""Seconds in which other processes of the tool may finish its calls, and then to end in."""
 
 
 def _end_with(pid: int) -> None:
     _wait(pid)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_PATIENCE)
+    for seconds in (_DRAIN, _PATIENCE):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(seconds)
     os._exit(1)
 
 

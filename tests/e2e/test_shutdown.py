@@ -3,7 +3,9 @@
 import json
 import signal
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,3 +169,15 @@ def test_a_websocket_is_closed_after_the_turn_that_is_under_way(vendor: VendorTh
         assert turns.answer()[-1]["type"] == "response.completed"
         assert turns.close().code == 1012
         assert proxy.wait_exit() == 0
+
+
+def test_signals_that_come_while_it_ends_print_nothing(tmp_path: Path) -> None:
+    with Proxy(tmp_path) as proxy:
+        with suppress(ProcessLookupError):
+            while proxy.process.poll() is None:
+                proxy.process.terminate()
+                time.sleep(0.01)
+        assert proxy.wait_exit() in (0, -signal.SIGTERM)
+    assert "stopped." in proxy.log
+    assert "gnored" not in proxy.log
+    assert "Traceback" not in proxy.log

@@ -19,7 +19,7 @@ from addons.config.client_variables import client_variables
 from tests.e2e.proxy import Proxy
 from tests.preloaded import give_certificates
 from tests.rotator.command import ROOT, rotator
-from tests.vendor import VendorThread
+from tests.vendor import Send, VendorThread, WaitFor, chat_stream, streamed
 
 CALL = (
     'curl -sS https://api.openai.com/v1/chat/completions -H "authorization: Bearer sk-mine" '
@@ -98,6 +98,19 @@ def test_its_environment_is_that_of_the_lines_to_paste_and_its_own(home: Path) -
     assert seen["MINE"] == "kept"
     assert not [name for name in seen if name.startswith("ROTATOR")]
     awaited(lambda: is_over(health["pid"]), "the end of the proxy after the tool")
+
+
+def test_what_a_tool_leaves_running_gets_its_answer(home: Path, vendor: VendorThread) -> None:
+    text = chat_stream(["Hello", " there"])
+    vendor.reply(streamed(text[:2], WaitFor("more"), *map(Send, text[2:])))
+    (home / "rotator.toml").write_text(CONFIG.format(vendor.base_url))
+    asked = CALL.replace('"gpt-4o"', '"gpt-4o", "stream": true')
+    left = f"{asked} -N >answer 2>&1 & until grep -q Hello answer; do sleep 0.02; done"
+    assert rotator(home, "run", "sh", "-c", left).returncode == 0
+    (log,) = logs(home)
+    awaited(lambda: "stopping: what is under way" in log.read_text(), "the end of the proxy")
+    vendor.release("more")
+    awaited(lambda: "[DONE]" in (home / "answer").read_text(), "the end of the answer")
 
 
 def test_one_that_is_up_is_joined_unless_another_config_is_found_here(home: Path, tmp_path: Path) -> None:
