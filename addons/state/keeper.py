@@ -66,7 +66,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._again: asyncio.Task[None] | None = None
         if connection is not None:
-            self._shared = SharedStore(connection, clock, self._wake.set)
+            self._shared = SharedStore(connection, clock, self._hear)
             connection.on_time(self._led)
             connection.on_up(self._join)
 
@@ -183,6 +183,11 @@ class Keeper:
         over, self._known.over = self._known.over, {}
         if over and self._store is not None:
             self._store.dropped(over)
+
+    def _hear(self) -> None:
+        """Others changed something."""
+        if self._shared is not None and self._store is self._shared:
+            self._take(self._shared.heard())
 
     def _heed(self, others: Entries) -> None:
         """What changed here and is not written is known before."""

@@ -75,6 +75,10 @@ class SharedStore:
         again."""
         self._change(changes)
         self._flush()
+        return self.heard()
+
+    def heard(self) -> Entries:
+        """What others changed, since this was asked before."""
         found, self._heard = self._heard, {}
         return found
 

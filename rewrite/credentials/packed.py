@@ -1,24 +1,26 @@
 """Entries as the texts that a shared store keeps, and back. Pure.
 
 A store is read by more people than a folder: what a provider said of a refusal stays in the proxy that heard
-it. Texts are ASCII, since clients name models as they like, half characters included.
+it.
 """
 
 import json
 from collections.abc import Mapping
 from math import isfinite
 
+import msgspec
+
 from rewrite.credentials.entries import OF_SESSIONS, Entry, Key, Kind
 
 _AS_KEPT = {"status", "kind", "protocol", "note"}
 """What is kept of a cooldown."""
-_KINDS = frozenset(Kind)
-_PARTS = len(Key._fields)
+_KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
+_PARTS, _SAYS = len(Key._fields), 3
 
 
 def packed(key: Key) -> str:
     """The name of an entry: an array of the parts of its key."""
-    return json.dumps(key, separators=(",", ":"))
+    return _text(key)
 
 
 def written(key: Key, entry: Entry) -> str:
@@ -28,7 +30,15 @@ def written(key: Key, entry: Entry) -> str:
         value = {name: each for name, each in value.items() if name in _AS_KEPT}
     elif key.kind is Kind.LAST and isinstance(value, str):
         value = value.partition("(")[0] if _is_of_a_cause(value) else value
-    return json.dumps((entry.at, entry.until, value), separators=(",", ":"))
+    return _text((entry.at, entry.until, value))
+
+
+def _text(value: tuple[object, ...]) -> str:
+    """In ASCII where half characters are in it: clients name models as they like."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
 
 
 def _is_of_a_cause(label: str) -> bool:
@@ -50,20 +60,33 @@ def can_be_kept(entry: Entry) -> bool:
 
 def read(name: object, kept: object) -> tuple[Key, Entry] | None:
     """An entry of which both texts were JSON. None: it is none of ours, or of a later version."""
-    match name, kept:
-        case (
-            [str(kind), str(provider), str(credential), str(mark), str(scope)],
-            [float() | int() as at, float() | int() as until, value],
-        ) if kind in _KINDS and isfinite(at) and isfinite(until):
-            key = Key(Kind(kind), provider, credential, mark, scope)
-            if value is None or isinstance(value, float | str | int | dict):
-                return key, Entry(float(at), float(until), value)
+    if not (isinstance(name, list) and isinstance(kept, list) and len(name) == _PARTS and len(kept) == _SAYS):
+        return None
+    kind, (at, until, value) = _KINDS.get(name[0] if isinstance(name[0], str) else ""), kept
+    if kind is None or not all(isinstance(part, str) for part in name):
+        return None
+    if not (_is_time(at) and _is_time(until)):
+        return None
+    if value is None or isinstance(value, float | str | int | dict):
+        return Key(kind, *name[1:]), Entry(float(at), float(until), value)
     return None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float | int) and isfinite(value)
 
 
 def unpacked(name: str | bytes, kept: str | bytes) -> tuple[Key, Entry] | None:
     """As `read`, of the texts themselves."""
     try:
-        return read(json.loads(name), json.loads(kept))
+        return read(*map(_value, (name, kept)))
     except (ValueError, RecursionError):
         return None
+
+
+def _value(text: str | bytes) -> object:
+    """Raises ValueError."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
