@@ -28,6 +28,7 @@ from addons.state.field_values import FieldValues
 from addons.state.keeper import Keeper
 from addons.store.connection import Connection
 from addons.store.roster import Roster
+from addons.team.totals import Totals
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
 from addons.usage.ledger import Ledger
@@ -49,6 +50,8 @@ class Lasting:
     """Which proxies share that."""
     tokens: SharedTokens
     """The tokens of logins there."""
+    totals: Totals
+    """What calls used and cost, for all proxies to see."""
     ledger: Ledger
     """What calls used and cost."""
     prices: PriceTable
@@ -71,6 +74,7 @@ class Control:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
+        self._totals = lasting.totals
         self._prices, self._store, self._roster = lasting.prices, lasting.store, lasting.roster
         self._tokens = lasting.tokens
         fields = answering.fields
@@ -116,6 +120,7 @@ class Control:
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
         self._journal.settle()  # what was used is counted in the store too
+        self._totals.flush()
         await self._roster.leave()
         await self._store.stop()
         await self._values.stop()
@@ -182,6 +187,7 @@ class Control:
         self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
         self._price(settings)
         self._ledger.follow(opts.rotator_usage, opts.rotator_state, Path.cwd(), settings.usage_kept)
+        self._totals.configure(settings.usage_kept)
         self._answering.users.configure(settings.users, self._ledger.by_user)
         self._watch.files(self._watched(settings))
         self._watch_logins.files(self._logins.files)

@@ -68,6 +68,8 @@ from addons.state.keeper import Keeper
 from addons.store.connection import Connection
 from addons.store.roster import Roster
 from addons.team.shared_use import SharedUse
+from addons.team.team_usage import Team
+from addons.team.totals import Totals
 from addons.team.users import Users
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
@@ -138,7 +140,8 @@ class Rotator:
         store = Connection(clock, self._journal.failed)
         roster = Roster(store, clock)
         users = Users(clock, entries.drain, SharedUse(store, roster, clock))
-        counting.append(users.take)
+        totals = Totals(store, clock)
+        counting += [users.take, totals.take]
         tokens = SharedTokens(store, lambda text: self._journal.notice(Notice(text, warning=True)))
         logins = Logins(time.time, redactor.keep, tokens)
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -169,7 +172,7 @@ class Rotator:
         current = Current(views.status, self._journal.outcomes)
         more = {
             "/metrics": exposition(metrics, current),
-            "/usage": usage_view(ledger),
+            "/usage": usage_view(ledger, Team(store, roster, totals, clock)),
             "/statusline": StatusLine(overview, views.calls, last, time.time).page,
         }
         self._pages = Pages(views, self.commands, recent, more, entries.drain)
@@ -183,7 +186,7 @@ class Rotator:
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         keeper = Keeper(pool, clock, self._journal.failed, store)
         pool.share(Places(store, roster, pool, clock))
-        lasting = Lasting(keeper, store, roster, tokens, ledger, prices)
+        lasting = Lasting(keeper, store, roster, tokens, totals, ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout
         self._shutdown = GracefulShutdown(self._flows.draining, self._answering, begun, timeout)

@@ -59,7 +59,8 @@ def usage(
         typer.echo(usage_text.csv_of(read), nl=False)
         return
     console = terminal.stdout()
-    for part in usage_text.rendered(read, said["kept"], console.width, chart=chart):
+    where = usage_text.place_of(said["kept"], said.get("proxies", 0), alone=said.get("alone", False))
+    for part in usage_text.rendered(read, where, console.width, chart=chart):
         console.print(part)
 
 

@@ -21,10 +21,18 @@ _WIDTH = 40
 """Of the longest bar, in columns."""
 
 
-def rendered(usage: Usage, kept: str, width: int, *, chart: bool) -> Iterator[RenderableType]:
-    """`kept`: where it was read from; `width`: how many characters a line may have."""
+def place_of(kept: str, proxies: int = 0, *, alone: bool = False) -> str:
+    """`kept`: where it was read from; `proxies`: how many write there, 0: one; `alone`: nobody knows of the
+    others."""
+    if proxies:
+        return f"by all proxies ({proxies} now) in {kept}"
+    own = "in the memory of the proxy, until it ends" if kept == MEMORY else f"in {kept}"
+    return f"{own}, of this proxy alone: the store of all cannot be reached" if alone else own
+
+
+def rendered(usage: Usage, where: str, width: int, *, chart: bool) -> Iterator[RenderableType]:
+    """`where`: see `place_of`; `width`: how many characters a line may have."""
     since = datetime.fromtimestamp(usage.since).astimezone().strftime("%Y-%m-%d %H:%M")
-    where = "in the memory of the proxy, until it ends" if kept == MEMORY else f"in {kept}"
     if not usage.rows:
         yield Text(f"no calls since {since} ({where}): run a tool through the proxy: {command()} run -- TOOL")
         return

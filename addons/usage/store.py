@@ -4,10 +4,10 @@ import sqlite3
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
-from operator import add, attrgetter
+from operator import attrgetter
 
 from addons.usage.schema import BOUNDS, CALL, CLASSES, OF_KIND, SLOT, SUMS
 from rewrite.records.verdict import Verdict
@@ -64,6 +64,9 @@ _DROP_SLOTS = (
 _DROP_DAYS = "DELETE FROM day WHERE day < ?"
 _DROP_KINDS = "DELETE FROM kind WHERE last < ?"
 
+type Kind = tuple[str, ...]
+"""What calls of a kind have in common, in the order of OF_KIND."""
+
 type _Groups[T] = dict[tuple[T, int], list[float]]
 """SUMS of calls, by when they ended, and their kind."""
 
@@ -81,19 +84,34 @@ def write(connection: sqlite3.Connection, entries: Sequence[CallEntry], *, each:
         of_entries = [kinds.id(entry) for entry in entries]
         kinds.seen()
         for entry, kind in zip(entries, of_entries, strict=True):
-            _count(slots[int(entry.at) // SLOT, kind], entry)
+            add(slots[int(entry.at) // SLOT, kind], entry)
         if each:
             rows = [_row(entry, kind) for entry, kind in zip(entries, of_entries, strict=True)]
             connection.executemany(_ADD_CALL, rows)
-        connection.executemany(_ADD_SLOT, [(*group, *sums) for group, sums in slots.items()])
-        connection.executemany(_ADD_DAY, [(*group, *sums) for group, sums in _days(slots).items()])
+        _write(connection, slots)
+
+
+def write_sums(connection: sqlite3.Connection, sums: Iterable[tuple[int, Kind, Sequence[float]]]) -> None:
+    """SUMS of calls of a kind that ended in a slot, from elsewhere. Raises sqlite3.Error."""
+    slots: _Groups[int] = defaultdict(lambda: [0] * len(SUMS))
+    kinds = _Kinds(connection)
+    with _transaction(connection):
+        for slot, kind, found in sums:
+            group = slot, kinds.known(kind, slot * SLOT)
+            slots[group] = [*map(sum, zip(slots[group], found, strict=True))]
+        _write(connection, slots)
+
+
+def _write(connection: sqlite3.Connection, slots: _Groups[int]) -> None:
+    connection.executemany(_ADD_SLOT, [(*group, *sums) for group, sums in slots.items()])
+    connection.executemany(_ADD_DAY, [(*group, *sums) for group, sums in _days(slots).items()])
 
 
 def _days(slots: _Groups[int]) -> _Groups[str]:
     days: _Groups[str] = {}
     for (slot, kind), sums in slots.items():
         group = day_of(slot * SLOT), kind
-        days[group] = list(map(add, days[group], sums)) if group in days else sums
+        days[group] = [*map(sum, zip(days[group], sums, strict=True))] if group in days else sums
     return days
 
 
@@ -115,16 +133,21 @@ class _Kinds:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._ids: dict[tuple[str, ...], int] = {}
+        self._of_entries: dict[tuple[str, ...], int] = {}
+        self._ids: dict[Kind, int] = {}
         self._last: dict[int, int] = {}
 
     def id(self, entry: CallEntry) -> int:
-        kind, at = _KIND(entry), int(entry.at)
-        found = self._ids.get(kind)
+        found = self._of_entries.get(named := _KIND(entry))
         if found is None:
-            found = self._ids[kind] = self._find(_columns(*kind), at)
-        self._last[found] = max(self._last.get(found, 0), at)
+            found = self._of_entries[named] = self.known(_columns(*named), int(entry.at))
+        self._last[found] = max(self._last.get(found, 0), int(entry.at))
         return found
+
+    def known(self, kind: Kind, at: int) -> int:
+        if kind not in self._ids:
+            self._ids[kind] = self._find(kind, at)
+        return self._ids[kind]
 
     def seen(self) -> None:
         """Write down when there was one of each last."""
@@ -138,15 +161,18 @@ class _Kinds:
         return int(found[0])
 
 
-def _columns(
-    provider: str, protocol: str, operation: str, model: str, asked: str, *others: str
-) -> tuple[str, ...]:
+def kind_of(entry: CallEntry) -> Kind:
+    return _columns(*_KIND(entry))
+
+
+def _columns(provider: str, protocol: str, operation: str, model: str, asked: str, *others: str) -> Kind:
     """In the order of OF_KIND. Half of a character, as JSON can have it, is no text of a database."""
     texts = provider, protocol, operation, model, asked or model, *others
     return tuple(text.encode("utf-8", "replace").decode() for text in texts)
 
 
-def _count(sums: list[float], entry: CallEntry) -> None:
+def add(sums: list[float], entry: CallEntry) -> None:
+    """To SUMS of calls."""
     sums[0] += 1
     if also := _COUNTED.get(entry.verdict):
         sums[also] += 1

@@ -5,6 +5,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -114,6 +115,12 @@ def test_a_restart_forgets_nothing(vendor: VendorThread, tmp_path: Path) -> None
         assert json.loads(by_user.stdout)["rows"][0]["user"] == "alice"
 
 
+def usage_of(proxy: Proxy) -> dict[str, Any]:
+    with httpx.Client(proxy=url_of(proxy, "bob"), trust_env=False) as http:
+        found: dict[str, Any] = http.get("http://rotator.local/usage", params={"by": "user"}).json()
+    return found
+
+
 @WITHOUT
 def test_two_proxies_with_one_store_count_together(vendor: VendorThread, tmp_path: Path) -> None:
     with RedisServer(tmp_path) as store:
@@ -133,6 +140,16 @@ def test_two_proxies_with_one_store_count_together(vendor: VendorThread, tmp_pat
             assert asks(one, "carol").status_code == 200
             while asks(two, "carol").status_code == 200:  # the tokens are known once the call is counted
                 pass
+            said = usage_of(two)
+            while said["total"]["calls"] < 4:  # it is written within seconds
+                said = usage_of(two)
+            calls = {row["user"]: (row["calls"], row["failed"]) for row in said["rows"]}
+            assert calls["alice"] == (4, 2)
+            assert said["kept"] == f"127.0.0.1:{store.port}/0"
+            shown = rotator(tmp_path, "usage", environment={"HTTPS_PROXY": url_of(one, "bob")})
+            said_for_people = " ".join(shown.stdout.split())
+            assert "kept by all proxies (" in said_for_people
+            assert f" now) in 127.0.0.1:{store.port}/0" in said_for_people
         with started(vendor, tmp_path / "three", state) as three:
             three.wait_log("state: shared with other proxies")
             assert asks(three, "alice").status_code == 429

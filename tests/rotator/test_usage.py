@@ -99,7 +99,7 @@ not shown for want of width: cache write, reasoning, repaired, first token
 def written(found: Usage, *, chart: bool = False, width: int = 110) -> str:
     console = Console(width=width, color_system=None, highlight=False)
     with console.capture() as captured:
-        for part in usage_text.rendered(found, MEMORY, width, chart=chart):
+        for part in usage_text.rendered(found, usage_text.place_of(MEMORY), width, chart=chart):
             console.print(part)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
@@ -195,6 +195,13 @@ def test_what_cannot_be_shown(tmp_path: Path, arguments: tuple[str, ...], status
     assert (said.returncode, said.stdout) == (status, "")
     assert message in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_where_usage_is_kept_is_said() -> None:
+    assert usage_text.place_of(MEMORY) == "in the memory of the proxy, until it ends"
+    assert usage_text.place_of("127.0.0.1:6379/0", 3) == "by all proxies (3 now) in 127.0.0.1:6379/0"
+    alone = usage_text.place_of("usage.sqlite", alone=True)
+    assert alone == "in usage.sqlite, of this proxy alone: the store of all cannot be reached"
 
 
 # -- a real proxy ----------------------------------------------------------------------------------------

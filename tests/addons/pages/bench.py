@@ -27,6 +27,7 @@ from addons.usage.ledger import Ledger
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
+from tests.addons.team.unshared import team as unshared_team
 
 KEY = "sk-pages-test-of-{}-0001"
 
@@ -61,7 +62,7 @@ class Bench:
         self.calls: list[Mapping[str, object]] = []
         self.last = LastCalls()
         more = {
-            "/usage": usage_view(self.ledger),
+            "/usage": usage_view(self.ledger, unshared_team()),
             "/metrics": exposition(self.metrics, current),
             "/statusline": StatusLine(overview, lambda: self.calls, self.last, lambda: self.now).page,
         }
