@@ -87,11 +87,11 @@ class Cluster:
         self.balancer.wait(name)
 
     def _store_of(self, name: str) -> Mapping[str, str]:
-        """The variable that says to the proxy of this name where the store is."""
+        """The variables that say to the proxy of this name where the store is, and what it keeps."""
         if self.faulty and name not in self.between:
             self.between[name] = self._stack.enter_context(Between(self.store.port))
         way = self.between.get(name, self.store)
-        return {"ROTATOR__STATE__URL": f"redis://127.0.0.1:{way.port}"}
+        return {"ROTATOR__STATE__URL": f"redis://127.0.0.1:{way.port}", **login.SHARED}
 
     def wait_together(self) -> None:
         """Until all proxies that run have the store. Raises TimeoutError."""

@@ -10,6 +10,12 @@ from tests.vendor import Answer, Received
 from tests.vendor.script import whole
 
 FILE = "login.json"
+SHARED = {
+    "ROTATOR__STATE__OAUTH_TOKENS": "shared",
+    "ROTATOR__STATE__KEY": "env:CLUSTER_STORE_KEY",
+    "CLUSTER_STORE_KEY": "the-key-of-the-tokens-in-the-store",
+}
+"""The variables by which proxies share its tokens."""
 PATH = "/token"
 _OLD = "an-access-token-that-is-over"
 _LASTS = 28_800
