@@ -17,10 +17,17 @@ PROGRAM = "redis-server"
 WITHOUT = pytest.mark.skipif(shutil.which(PROGRAM) is None, reason=f"no {PROGRAM} on PATH")
 
 
+_HIGHEST = 55_000
+"""Of ports: a node of a cluster takes the one that is 10,000 above too."""
+
+
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    while True:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = int(found.getsockname()[1])
+        if port <= _HIGHEST:
+            return port
 
 
 class RedisServer:

@@ -19,7 +19,9 @@ PASSWORD = "a-password-for-the-store"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path, "--requirepass", PASSWORD) as started:
+    """With a user who may do no more than is needed."""
+    user = f"team on >{PASSWORD} ~rotator:* resetchannels &rotator:* +@all -@admin -@dangerous"
+    with RedisServer(tmp_path, "--user", *user.split(), "--user", "default", "off") as started:
         yield started
 
 
@@ -44,7 +46,7 @@ def until(holds: Callable[[], bool], patience: float = 10.0) -> None:
 
 
 def test_two_proxies_and_a_store_that_comes_and_goes(tmp_path: Path, server: RedisServer) -> None:
-    config = f'[state]\nurl = "{server.url}"\npassword = "env:STORE"\n'
+    config = f'[state]\nurl = "{server.url}"\nuser = "team"\npassword = "env:STORE"\n'
     with ExitStack() as stack:
         proxies = []
         for name in ("one", "other"):

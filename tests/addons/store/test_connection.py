@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from addons.store.line import Answer, Refused, StoreLost
 from addons.store.script import Script
 from tests.addons.store.connecting import connected, made, running, until
-from tests.redis_server import WITHOUT, RedisServer, free_port
+from tests.redis_server import WITHOUT, RedisServer
 
 pytestmark = WITHOUT
 
@@ -207,7 +207,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 
 
 async def test_a_node_of_a_cluster_is_refused(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
+    with RedisServer(tmp_path, "--cluster-enabled", "yes") as server:
         async with running(made(server.url)) as one:
             await until(lambda: bool(one.reason))
             assert one.reason == (
