@@ -26,6 +26,14 @@ _LOOKS = 3
 while this process is stopped, none is made."""
 
 
+_STEPS = 5
+"""In so many steps an answer is waited for."""
+_SLOW = 1.5
+"""A step that takes so many times as long as it should is one in which this process had no time."""
+_BUSY = 1.0
+"""Seconds by which an answer is waited for longer at most, however busy we are."""
+
+
 class StoreError(Exception):
     """No answer can be had. The text says why, and has no secret in it."""
 
@@ -101,12 +109,24 @@ class Question(Command):
         self._answer, self._late = answer, late
         self._refused = partial(refused, script)
         self._is_over = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def wait(self, seconds: float) -> None:
-        """For so long, and for one turn of the loop more: an answer may be there, and not read yet."""
+        """For so long, counted in steps. One that takes much longer does not count: this process, and maybe
+        the store beside it, had no time."""
+        self._wait(_STEPS, seconds / _STEPS, asyncio.get_running_loop().time() + seconds + _BUSY)
+
+    def _wait(self, steps: int, seconds: float, latest: float) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, loop.call_soon, self._give_up)
+        began = loop.time()
+        if steps and began < latest:
+            self._timer = loop.call_later(seconds, self._step, steps, seconds, began, latest)
+        else:
+            self._timer = loop.call_soon(self._give_up)
+
+    def _step(self, steps: int, seconds: float, began: float, latest: float) -> None:
+        took = asyncio.get_running_loop().time() - began
+        self._wait(steps if took > _SLOW * seconds else steps - 1, seconds, latest)
 
     def take(self, found: Answer | StoreError) -> None:
         if isinstance(found, Refused):

@@ -5,7 +5,7 @@ import json
 import logging
 from hashlib import sha1
 from pathlib import Path
-from time import time
+from time import sleep, time
 
 import pytest
 from pydantic import SecretStr
@@ -75,6 +75,19 @@ async def test_others_hear_what_is_published_and_not_oneself(store: RedisServer)
         await other.call(SAY, [other.channel], [other.message("topic", "back")])
         await until(lambda: bool(mine and theirs))
         assert (mine, theirs) == (["back"], [{"a": [1, "é"]}])
+
+
+async def test_what_a_busy_loop_takes_is_not_what_the_store_takes(store: RedisServer) -> None:
+    async with connected(store.url) as one:
+        got = Got()
+        await one.call(ECHO, [], ["so that it is loaded"])
+        store.pause()
+        one.ask(ECHO, [], ["x"], got.append, seconds=0.05)
+        for _ in range(8):
+            asyncio.get_running_loop().call_soon(sleep, 0.02)  # others take so long
+            await asyncio.sleep(0)
+        store.resume()
+        assert await got.wait() == [[b"x"]]
 
 
 async def test_an_answer_that_comes_too_late_goes_elsewhere(store: RedisServer) -> None:
