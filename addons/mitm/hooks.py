@@ -1,9 +1,9 @@
 """Hooks: only who listens is called, and a layer continues at once where nobody has to be awaited.
 
 For each hook mitmproxy makes a coroutine for each of its forty add-ons, and for each hook of a layer a task
-and a turn of the event loop besides. Most add-ons listen to few hooks, and few listeners wait. Nothing is
-remembered here from one hook to the next: add-ons, and what is nested in them, are asked in their order and
-at the moment at which mitmproxy asks them, so that one may come, go or begin to listen at any time.
+and a turn of the event loop besides. Most add-ons listen to few hooks, and few listeners wait. Add-ons, and
+what is nested in them, are asked in their order and at the moment at which mitmproxy asks them, so that one
+may come, go or begin to listen at any time. Only what mitmproxy's own do not listen to is known (`Chain`).
 
 Internals of mitmproxy 12 that this file leans on, looked at by `differs`:
 `AddonManager`: trigger_event and trigger call the members of `chain` one by one, apart from what they raise;
@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from inspect import isawaitable
+from itertools import islice
 from types import MethodType, ModuleType
 
 from mitmproxy import hooks
@@ -90,10 +91,51 @@ def _names(owner: type, name: str) -> str:
     return " ".join(code.co_names) if code else ""
 
 
+class Chain:
+    """The add-ons of a manager, and which of them have to be asked whether they listen.
+
+    mitmproxy has forty of its own, and most listen to few hooks. To which, their classes say, and it is
+    remembered as long as the chain has the same members. Those of others, and those that hold others, may
+    begin to listen at any time: they are asked at each hook.
+    """
+
+    def __init__(self, manager: AddonManager) -> None:
+        self._manager = manager
+        self._members: list[object] = []
+        self._asked: dict[str, list[object]] = {}
+
+    def listening(self, name: str) -> Iterator[object]:
+        """Members that listen to the hook of this name, or may hold others that do, in their order.
+
+        They are found one by one, while they are called. One that is added meanwhile comes last.
+        """
+        chain: list[object] = self._manager.chain
+        for members in (self._asked_of(chain, name), islice(chain, len(self._members), None)):
+            for member in members:
+                if getattr(member, name, None) or hasattr(member, "addons"):
+                    yield member
+
+    def _asked_of(self, chain: list[object], name: str) -> list[object]:
+        if chain != self._members:
+            self._members = chain.copy()
+            self._asked.clear()
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = [member for member in chain if not _is_silent(member, name)]
+        return asked
+
+
+def _is_silent(member: object, name: str) -> bool:
+    """For as long as it is in the chain."""
+    is_own = type(member).__module__.startswith("mitmproxy.")
+    return is_own and not hasattr(member, name) and not hasattr(member, "addons")
+
+
 class Hooks:
     """Those that a manager triggers, and those of its connections."""
 
     _manager: AddonManager
+    _chain: Chain
 
     def __init__(self) -> None:
         self.installed = False
@@ -103,7 +145,7 @@ class Hooks:
         if other := differs(manager):
             log.info("mitmproxy calls hooks in its own way, which costs more: its %s is changed", other)
             return
-        self._manager, self.installed = manager, True
+        self._manager, self._chain, self.installed = manager, Chain(manager), True
         manager.trigger_event = self.trigger_event  # type: ignore[method-assign]  # of this one manager
         manager.trigger = self.trigger  # type: ignore[method-assign]  # the same
         for handler in list(addon("proxyserver").connections.values()):
@@ -127,21 +169,15 @@ class Hooks:
 
     def trigger(self, event: hooks.Hook) -> None:
         try:
-            for member in self._listening(event.name):
+            for member in self._chain.listening(event.name):
                 with safecall():
                     self._manager.invoke_addon_sync(member, event)
         except AddonHalt:
             pass
 
-    def _listening(self, name: str) -> Iterator[object]:
-        """Members that listen, or may hold others that do; found one by one, while they are called."""
-        for member in self._manager.chain:
-            if getattr(member, name, None) or hasattr(member, "addons"):
-                yield member
-
     def _begin(self, name: str, args: Sequence[object]) -> Remainder | None:
         """Call all who listen, up to the first who has to be awaited."""
-        return self._call(self._listening(name), name, args)
+        return self._call(self._chain.listening(name), name, args)
 
     def _call(self, members: Iterator[object], name: str, args: Sequence[object]) -> Remainder | None:
         for member in members:
@@ -286,10 +322,10 @@ class WhileHeard(logging.Filter):
 
     def __init__(self, running: Master) -> None:
         super().__init__()
-        self._running = running
+        self._running, self._chain = running, Chain(running.addons)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return _listens(self._running.addons.chain) and not self._running.event_loop.is_closed()
+        return _listens(self._chain.listening("add_log")) and not self._running.event_loop.is_closed()
 
 
 def _listens(addons: Iterable[object]) -> bool:

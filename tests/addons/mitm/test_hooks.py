@@ -19,6 +19,7 @@ from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client
 from mitmproxy.exceptions import AddonHalt, OptionsError
+from mitmproxy.options import Options
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
@@ -32,7 +33,7 @@ from mitmproxy.utils.asyncio_utils import set_eager_task_factory
 from OpenSSL import SSL
 
 from addons.mitm.direct import Hops, Outlet, Resumed, ShortWay
-from addons.mitm.hooks import Attended, Hooks, differs
+from addons.mitm.hooks import Attended, Chain, Hooks, differs
 from addons.mitm.sink import Push
 
 type Does = Callable[[], object]
@@ -660,3 +661,82 @@ async def test_an_app_of_mitmproxys_costs_a_task_where_it_serves_alone(
     assert connection.asking.over == 1
     assert [name for name in made if "request" in name][:1] == ["handle_hook(request)"] * tasks
     assert app.served == ["/path"] * tasks
+
+
+# -- who is asked ------------------------------------------------------------------------------------------
+
+
+class Own:
+    """As if mitmproxy had it; it counts how often it is asked."""
+
+    __module__ = "mitmproxy.addons.own"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> object:
+        self.asked += 1
+        raise AttributeError(name)
+
+
+class Listening(Own):
+    def request(self) -> None: ...
+
+
+@pytest.fixture
+def bare() -> AddonManager:
+    """A manager with no add-ons."""
+    return AddonManager(SimpleNamespace(options=Options()))  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+def test_one_of_mitmproxys_that_listens_to_no_such_hook_is_asked_once(bare: AddonManager) -> None:
+    silent, listening = Own(), Listening()
+    bare.chain += [silent, listening]
+    chain = Chain(bare)
+    assert list(chain.listening("request")) == [listening]
+    asked = silent.asked
+    assert list(chain.listening("request")) == [listening]
+    assert silent.asked == asked > 0
+
+
+def test_names_are_asked_for_one_by_one(bare: AddonManager) -> None:
+    listening = Listening()
+    bare.chain += [listening]
+    chain = Chain(bare)
+    assert not list(chain.listening("response"))
+    assert list(chain.listening("request")) == [listening]
+
+
+def test_those_that_come_and_go_are_seen(bare: AddonManager) -> None:
+    first, second = Listening(), Listening()
+    bare.chain += [first]
+    chain = Chain(bare)
+    assert list(chain.listening("request")) == [first]
+    bare.chain = [second]
+    assert list(chain.listening("request")) == [second]
+    bare.chain.append(first)
+    assert list(chain.listening("request")) == [second, first]
+
+
+def test_one_that_comes_while_others_are_called_is_the_last(bare: AddonManager) -> None:
+    first, second, third = Listening(), Listening(), Listening()
+    bare.chain += [first, second]
+    chain, seen = Chain(bare), []
+    for member in chain.listening("request"):
+        seen.append(member)
+        if member is first:
+            bare.chain.append(third)
+            assert list(chain.listening("request")) == [first, second, third]
+    assert seen == [first, second, third]
+
+
+def test_an_add_on_of_others_may_begin_to_listen_and_so_may_one_that_holds_others(
+    bare: AddonManager,
+) -> None:
+    other, holding = SimpleNamespace(name="other"), Own()
+    holding.addons = []  # type: ignore[attr-defined]  # as ScriptLoader
+    bare.chain += [other, holding]
+    chain = Chain(bare)
+    assert list(chain.listening("request")) == [holding]
+    other.request = lambda: None
+    assert list(chain.listening("request")) == [other, holding]
