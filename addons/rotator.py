@@ -48,7 +48,7 @@ from addons.records.entries import Entries
 from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
 from addons.records.record import forget_password
-from addons.records.terminal import lay_out, layout_of
+from addons.records.terminal import lay_out, layout_of, write_whole_lines
 from addons.records.trace import Traces
 from addons.reload import Control, Lasting
 from addons.runtime import memory
@@ -195,6 +195,7 @@ class Rotator:
         register(loader)
         configure_proxy(ctx.options)
         spare_legacy_log(ctx.master)
+        write_whole_lines()
         end_plainly(ctx.master)
         self._views.install(ctx.options)
         self._is_listed = shown.is_listed()

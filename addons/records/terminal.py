@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any
 
 from mitmproxy.addons.termlog import TermLogHandler
@@ -42,6 +43,13 @@ def layout_of(option: str) -> str:
 def line_in(layout: str) -> Callable[[Mapping[str, Any]], str]:
     """What makes a line of the record of a call. Where the log is JSON, that is for mitmweb."""
     return columns if layout == "columns" else logfmt
+
+
+def write_whole_lines() -> None:
+    """Each line is one system call where Python is asked to buffer nothing (PYTHONUNBUFFERED, as in
+    containers). By itself it sends the end of a line in a second one, and wakes the reader twice."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.write_through:
+        sys.stdout.reconfigure(line_buffering=True, write_through=False)
 
 
 def lay_out(layout: str) -> None:

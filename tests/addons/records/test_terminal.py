@@ -2,16 +2,17 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import StringIO
+from io import BufferedWriter, RawIOBase, StringIO, TextIOWrapper
 from typing import Any
 
 import pytest
 from mitmproxy.addons.termlog import TermLogHandler
 from mitmproxy.log import ALERT
 
-from addons.records.terminal import CALL, Columns, lay_out, layout_of, line_in
+from addons.records.terminal import CALL, Columns, lay_out, layout_of, line_in, write_whole_lines
 from tests.rewrite.records.test_texts import RECORD
 
 log = logging.getLogger("rotator.test_terminal")
@@ -99,3 +100,38 @@ def test_by_itself_it_is_columns_on_a_terminal(
     monkeypatch.setattr("sys.stdout.isatty", lambda: tty, raising=False)
     assert layout_of("auto") == layout
     assert layout_of("json") == "json"
+
+
+class Written(RawIOBase):
+    """Each system call that a file would get."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.pieces.append(bytes(data))
+        return len(data)
+
+
+def test_a_line_is_one_write_where_python_buffers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, write_through=True))  # type: ignore[type-var]  # so does python -u
+    record = logging.makeLogRecord({"msg": "said"})
+    TermLogHandler().emit(record)
+    assert len(written.pieces) == 2
+    write_whole_lines()
+    TermLogHandler().emit(record)
+    assert written.pieces[2:] == [b"".join(written.pieces[:2])]
+
+
+def test_what_python_buffers_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written()
+    monkeypatch.setattr(sys, "stdout", out := TextIOWrapper(BufferedWriter(written)))
+    write_whole_lines()
+    TermLogHandler().emit(logging.makeLogRecord({"msg": "said"}))
+    assert not written.pieces
+    out.flush()
+    assert len(written.pieces) == 1
