@@ -152,7 +152,7 @@ class Departure:
     def _begun(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes) -> Responder:
         if len(body) > MOST_VALUES and is_crowded(body):
             return answer_with(self._too_large(intercepted, f"{MOST_VALUES} values"))
-        if self._answering.users.is_capped(user_of(flow)):
+        if (user := user_of(flow)) and self._answering.users.is_capped(user):
             return partial(self._when_admitted, flow, intercepted, body)
         return self._answered(flow, intercepted, body)
 
