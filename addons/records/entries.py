@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from addons.records.record import Record
-from addons.records.tally import Tally
+from addons.records.tally import Attempted, Tally, kind_of
 from addons.runtime.clock import Later
+from protocols.model.parts import Usage
 from rewrite.credentials.evidence import session_hash
 from rewrite.records.verdict import verdict_of
 from rewrite.targets.target import Target
@@ -24,13 +25,23 @@ type Take = Callable[[Sequence[CallEntry]], None]
 
 
 class Over(NamedTuple):
-    """A call that is over."""
+    """A call that is over. Nothing of it holds what was sent, which may be megabytes."""
 
     entry: CallEntry | None
     """None: nobody was asked, since the answer was at hand."""
-    summary: Summary
-    targets: Sequence[Target]
-    """Those that could be asked."""
+    attempts: Sequence[Attempted]
+    """In order."""
+    usage: Usage | None
+    """What the answer stated that the client got."""
+
+
+def over_of(entry: CallEntry | None, summary: Summary, targets: Sequence[Target]) -> Over:
+    """`targets`: those that could be asked."""
+    attempts = [
+        (f"{targets[one.target].provider.name}/{one.credential}", kind_of(one.outcome))
+        for one in summary.attempts
+    ]
+    return Over(entry, attempts, summary.progress.usage)
 
 
 class Entries:
@@ -54,7 +65,7 @@ class Entries:
             return
         over, self._over = self._over, []
         for one in over:
-            self._tally.note(one.summary, [_served(each, one.targets) for each in one.summary.attempts])
+            self._tally.note(one.attempts, one.usage)
         entries = [one.entry for one in over if one.entry is not None]
         for take in self._counting:
             take(entries)
@@ -63,10 +74,6 @@ class Entries:
         """Of all calls."""
         self.drain()
         return self._tally
-
-
-def _served(one: Ended, targets: Sequence[Target]) -> str:
-    return f"{targets[one.target].provider.name}/{one.credential}"
 
 
 def entry_of(

@@ -15,7 +15,7 @@ from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 from mitmproxy.log import ALERT
 
-from addons.records.entries import Entries, Over, entry_of
+from addons.records.entries import Entries, entry_of, over_of
 from addons.records.fallbacks import Fallbacks
 from addons.records.record import KEY, Record, counted, record_of, recorded
 from addons.records.terminal import CALL, line_in
@@ -89,7 +89,7 @@ class Journal:
         if len(record.targets) > 1 and (text := self._fallbacks.note(record.targets, summary)):
             self.notice(Notice(text))
         is_call = entry.attempts or entry.verdict is not Verdict.OK  # else it is answered from memory
-        self._entries.note(Over(entry if is_call else None, summary, record.targets))
+        self._entries.note(over_of(entry if is_call else None, summary, record.targets))
 
     def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""

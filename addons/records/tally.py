@@ -1,11 +1,14 @@
 """What a run of the proxy comes to, by credential."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rewrite.values.events import Summary
+from protocols.model.parts import Usage
 from rewrite.values.outcome import Outcome, Rejected
+
+type Attempted = tuple[str, str]
+"""Of an attempt the provider/name of its credential, and what came of it as `kind_of` says it."""
 
 
 @dataclass(slots=True)
@@ -27,16 +30,16 @@ class Tally:
         self._calls = 0
         self._served: dict[str, _Served] = {}
 
-    def note(self, summary: Summary, credentials: list[str]) -> None:
-        """A call is over; `credentials`: the provider/name of each of its attempts, in order."""
+    def note(self, attempts: Sequence[Attempted], usage: Usage | None) -> None:
+        """A call is over. `usage`: what its answer stated, for which the last attempt stands."""
         self._calls += 1
-        for ended, credential in zip(summary.attempts, credentials, strict=True):
+        for credential, kind in attempts:
             served = self._served.get(credential)
             if served is None:
                 served = self._served[credential] = _Served()
-            served.outcomes[_kind(ended.outcome)] += 1
-        if credentials and (usage := summary.progress.usage):
-            served = self._served[credentials[-1]]
+            served.outcomes[kind] += 1
+        if attempts and usage:
+            served = self._served[attempts[-1][0]]
             served.tokens_in += usage.input or 0
             served.tokens_out += usage.output or 0
 
@@ -54,7 +57,8 @@ class Tally:
             yield f"{credential}: {outcomes}{tokens if served.tokens_in or served.tokens_out else ''}"
 
 
-def _kind(outcome: Outcome) -> str:
+def kind_of(outcome: Outcome) -> str:
+    """As what it is counted."""
     if isinstance(outcome, Rejected):
         return f"rejected ({outcome.status} {outcome.kind})"
     return type(outcome).__name__.lower()

@@ -8,15 +8,27 @@ more, in which nothing passes: it is rarely taken but when the registry of flows
 
 import ctypes
 import gc
+from collections.abc import Callable
 
 THRESHOLDS = (2000, 10, 100)
 """Of the collector, by generation: objects that are new, and rounds of the generation before. Python has 10
 for the last: that is a look at all for every 500 streams that open."""
 
+KEPT = 32 << 20
+"""Bytes that glibc keeps at the end of its heap, and that a block may have to be taken from there: the most
+that it comes to by itself. Until then a call gives back what its body took, and the next one gets each page
+of it from the system again: a quarter of what a request of 1 MB costs. `clean` gives back all."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of mallopt(3)."""
+
 
 def settle() -> None:
     """What was loaded until now stays to the end: the collector need not look through it each time. Of what
     comes it looks at the young often, and at all of it rarely."""
+    if set_option := _glibc("mallopt"):
+        set_option(_MMAP_THRESHOLD, KEPT)
+        set_option(_TRIM_THRESHOLD, KEPT)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
@@ -24,6 +36,10 @@ def settle() -> None:
 
 def clean() -> None:
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
-    if trim is not None:
+    if trim := _glibc("malloc_trim"):
         trim(0)
+
+
+def _glibc(name: str) -> Callable[..., int] | None:
+    """A function that glibc alone has."""
+    return getattr(ctypes.CDLL(None), name, None)

@@ -1,6 +1,8 @@
 """How a call is counted."""
 
+import sys
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -9,11 +11,12 @@ from mitmproxy.test import tflow
 from msgspec import structs
 from pydantic import SecretStr
 
-from addons.records.entries import GATHER, Entries, Over
+from addons.records.entries import GATHER, Entries, over_of
 from addons.records.journal import Journal
 from addons.records.record import Record
 from addons.secrets.redaction import Redactor
 from protocols.model.call import Call, Operation
+from protocols.model.http import WireResponse
 from protocols.model.parts import MessageStart, Usage
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
@@ -182,7 +185,7 @@ def test_entries_are_counted_together_when_it_is_time_or_somebody_looks() -> Non
         return Timer()
 
     entries = Entries([lambda found: heard.append([*found])], later)
-    one, two, three = (Over(ended(call=name), SUMMARY, [TARGET]) for name in ("one", "two", "three"))
+    one, two, three = (over_of(ended(call=name), SUMMARY, [TARGET]) for name in ("one", "two", "three"))
     entries.note(one)
     entries.note(two)
     assert ([seconds for seconds, _ in timers], heard) == ([GATHER], [])
@@ -192,3 +195,15 @@ def test_entries_are_counted_together_when_it_is_time_or_somebody_looks() -> Non
     for _, fire in timers:
         fire()
     assert heard == [[one.entry, two.entry], [three.entry]]
+
+
+def test_until_then_nothing_of_a_call_is_kept_but_its_counts() -> None:
+    """Bodies are megabytes, and there may be a hundred calls in that time."""
+    target, rejected = copy(TARGET), Rejected(429, Kind.RATE, answer=WireResponse(429, (), b"no"))
+    summary = replace(SUMMARY, attempts=(structs.replace(SUMMARY.attempts[0], outcome=rejected),))
+    held = target, rejected, summary, summary.progress
+    before = [*map(sys.getrefcount, held)]
+    entries = Entries()
+    entries.note(over_of(None, summary, [target]))
+    assert [*map(sys.getrefcount, held)] == before
+    assert dict(entries.tally().outcomes()) == {"openai/one": {"rejected (429 rate)": 1}}

@@ -1,9 +1,15 @@
 """Memory of calls that are over is given back."""
 
+import ctypes
 import gc
+import subprocess
+import sys
 import weakref
 
+import pytest
+
 from addons.runtime.memory import THRESHOLDS, clean, settle
+from tests.e2e.proxy import ROOT
 
 
 class Held:
@@ -33,3 +39,35 @@ def test_what_was_loaded_is_not_looked_through_again_and_all_rarely() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+BODIES = """
+import resource, sys
+from addons.runtime.memory import settle
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def call():
+    held = [bytes([1]) * (1 << 20) for _ in range(3)]
+
+if len(sys.argv) > 1:
+    settle()
+call()
+call()
+before = faults()
+for _ in range(20):
+    call()
+print(faults() - before)
+"""
+
+
+def page_faults(*options: str) -> int:
+    command = sys.executable, "-c", BODIES, *options
+    return int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc alone has mallopt")
+def test_what_a_body_took_stays_for_the_next() -> None:
+    assert page_faults() > 5_000
+    assert page_faults("settled") < 1_000
