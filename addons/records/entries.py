@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from addons.records.record import Record
-from addons.records.tally import Attempted, Tally, kind_of
+from addons.records.tally import Attempted, Tally
 from addons.runtime.clock import Later
 from protocols.model.parts import Usage
 from rewrite.credentials.evidence import session_hash
@@ -16,6 +16,7 @@ from rewrite.usage.entry import CallEntry
 from rewrite.usage.prices import Prices
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
+from rewrite.values.outcome import Outcome, Rejected
 
 GATHER = 0.5
 """Seconds after which a call is counted at the latest."""
@@ -38,10 +39,17 @@ class Over(NamedTuple):
 def over_of(entry: CallEntry | None, summary: Summary, targets: Sequence[Target]) -> Over:
     """`targets`: those that could be asked."""
     attempts = [
-        (f"{targets[one.target].provider.name}/{one.credential}", kind_of(one.outcome))
+        (f"{targets[one.target].provider.name}/{one.credential}", _kind(one.outcome))
         for one in summary.attempts
     ]
     return Over(entry, attempts, summary.progress.usage)
+
+
+def _kind(outcome: Outcome) -> str:
+    """As what it is counted."""
+    if isinstance(outcome, Rejected):
+        return f"rejected ({outcome.status} {outcome.kind})"
+    return type(outcome).__name__.lower()
 
 
 class Entries:

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocols.model.parts import Usage
-from rewrite.values.outcome import Outcome, Rejected
 
 type Attempted = tuple[str, str]
-"""Of an attempt the provider/name of its credential, and what came of it as `kind_of` says it."""
+"""Of an attempt the provider/name of its credential, and what came of it in a word or few."""
 
 
 @dataclass(slots=True)
@@ -55,10 +54,3 @@ class Tally:
             outcomes = ", ".join(f"{number} {kind}" for kind, number in served.outcomes.most_common())
             tokens = f"; tokens: {served.tokens_in} in, {served.tokens_out} out"
             yield f"{credential}: {outcomes}{tokens if served.tokens_in or served.tokens_out else ''}"
-
-
-def kind_of(outcome: Outcome) -> str:
-    """As what it is counted."""
-    if isinstance(outcome, Rejected):
-        return f"rejected ({outcome.status} {outcome.kind})"
-    return type(outcome).__name__.lower()

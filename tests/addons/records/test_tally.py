@@ -1,12 +1,9 @@
 """What a run comes to, by credential."""
 
-from addons.records.tally import Tally, kind_of
+from addons.records.tally import Tally
 from protocols.model.parts import Usage
-from rewrite.values.outcome import Completed, Kind, Rejected, Stalled
-from rewrite.values.timer import Timer
 
-COMPLETED, STALLED = kind_of(Completed()), kind_of(Stalled(Timer.FIRST_TOKEN, 3.0))
-LIMITED = kind_of(Rejected(429, Kind.RATE))
+COMPLETED, STALLED, LIMITED = "completed", "stalled", "rejected (429 rate)"
 
 
 def test_attempts_are_counted_by_what_came_of_them() -> None:
