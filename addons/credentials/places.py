@@ -240,7 +240,7 @@ class Places:
         of = self._subject(provider, lease.name)
         claim = claim_of(self._copy.states[provider], chosen, request, of, self._clock())
         lease = structs.replace(lease, claim=claim)
-        if of is None or self._is_alone or not self._store.is_up:
+        if of is None or not self.look():
             return lease
         unwanted = partial(self._unwanted, provider, lease, claim)
         return Asking(lease, partial(self._ask, provider, lease, claim), choose, unwanted)

@@ -43,7 +43,7 @@ from rewrite.credentials.order import kept
 from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION, Found
 from rewrite.credentials.settling import Attempted, is_news, settle
-from rewrite.credentials.sharing import is_scarce
+from rewrite.credentials.sharing import any_scarce, is_scarce
 from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
 from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
@@ -82,6 +82,7 @@ class Pool:
         self._keys = Keys(logins)
         self.conversations = Conversations()
         self._places: Places | None = None
+        self._scarce: frozenset[str] = frozenset()  # providers of which a credential has a limit
 
     def share(self, places: Places) -> None:
         """Ask others for what is scarce: `places` is of this pool."""
@@ -109,6 +110,7 @@ class Pool:
             self.unsaved.clear(provider, names, Clearing.FORGIVEN, self._clock())
         self.states = {one.provider.name: self._state(one, same) for one in settings.providers}
         self.conversations.configure(one.provider for one in settings.providers)
+        self._scarce = frozenset(name for name, state in self.states.items() if any_scarce(state))
         if self._places is not None:
             self._places.follow()
         self.queues.configure(one.provider for one in settings.providers)
@@ -190,7 +192,7 @@ class Pool:
         ticket: int = 0,
     ) -> Lease | Unavailable | Asking[Lease]:
         """`held`: credentials that are given to others first; `ticket`: see `Lease`."""
-        if self._places is not None:
+        if self._places is not None and provider in self._scarce:
             self._places.look()
         now, state = self._clock(), self.states.get(provider, _NO_POOL)
         several = len(state.credentials) > 1
@@ -208,7 +210,8 @@ class Pool:
         if chosen.wheel is not None and state.rotation is not Rotation.SEQUENTIAL:
             self.unsaved.turn(provider, chosen.credential.name, now)
         lease = self._leased(provider, chosen, found.former, ticket)
-        if self._places is None or not is_scarce(chosen):
+        is_plain = not chosen.probe and provider not in self._scarce
+        if self._places is None or is_plain or not is_scarce(chosen):
             return lease
         again = partial(
             self._choose, provider, call, asked, asker, fallback=fallback, held=held, ticket=ticket
@@ -247,7 +250,7 @@ class Pool:
             self._keys.over(who, lease)
             self._give_back(provider, lease, {}, is_current=False)
             return
-        now, used = self._clock(), used_by(lease, call, release)
+        now, used = self._clock(), {} if lease.counted is None else used_by(lease, call, release)
         self.unsaved.names.add(who)
         after = served(state, lease.name, outcome, now) if lease.counted is None else None
         if after is not None:

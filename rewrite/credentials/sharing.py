@@ -53,8 +53,16 @@ class Claim(Struct, frozen=True):
 
 def is_scarce(chosen: Chosen) -> bool:
     """Whether an attempt with what was `chosen` takes anything that all proxies share."""
-    one = chosen.credential
-    return chosen.probe or one.max_concurrency is not None or bool(one.counted)
+    return chosen.probe or _is_scarce(chosen.credential)
+
+
+def any_scarce(pool: PoolState) -> bool:
+    """Whether any attempt does, be it no probe."""
+    return any(map(_is_scarce, pool.credentials))
+
+
+def _is_scarce(credential: Credential) -> bool:
+    return credential.max_concurrency is not None or bool(credential.counted)
 
 
 def claim_of(
