@@ -259,6 +259,7 @@ class Pool:
             outcome = without_keys(lambda: (lease.secret, *self.secrets()), outcome)
             self._settle(provider, lease, call, outcome, asker, used, now)
         self._give_back(provider, lease, used, is_current=True)
+        self.unsaved.settled()
         if self.queues.by_provider:
             self.queues.answered(provider, lease.ticket)
 

@@ -25,12 +25,19 @@ class Unsaved:
     """Which credentials had a turn, and when; noted where somebody is woken."""
     wake: Callable[[bool], None] | None = None
     """Woken by changes: at once, or soon. None: nobody waits for them."""
+    write: Callable[[], None] | None = None
+    """Writes them now. None: that would take too long."""
 
     def at_once(self) -> None:
         """Others are to know it at once."""
         self.urgent = True
         if self.wake is not None:
             self.wake(True)
+
+    def settled(self) -> None:
+        """The pool is as it is to be: what is urgent is written before anything else is done."""
+        if self.urgent and self.write is not None:
+            self.write()
 
     def soon(self) -> None:
         """Others are to know soon where a conversation stays."""

@@ -94,7 +94,8 @@ class Keeper:
             self._store = store
             self._take(store.exchange_now(NOTHING))
             sessions.follow()
-        self._pool.unsaved.wake = self._woken if is_shared else None
+        unsaved = self._pool.unsaved
+        unsaved.wake, unsaved.write = (self._woken, self._write) if is_shared else (None, None)
         self._option = is_shared, option
 
     def follow(self) -> None:
@@ -183,6 +184,14 @@ class Keeper:
         over, self._known.over = self._known.over, {}
         if over and self._store is not None:
             self._store.dropped(over)
+
+    def _write(self) -> None:
+        """What is urgent, though many calls wait for their turn."""
+        try:
+            if self._shared is not None and self._shared is self._store:
+                self._shared.write(self._changes(self._clock(), due=True))
+        except Exception as error:  # noqa: BLE001  # the call that changed it goes on
+            self._failed("keeping what is known of keys", error)
 
     def _hear(self) -> None:
         """Others changed something."""

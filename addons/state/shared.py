@@ -71,11 +71,14 @@ class SharedStore:
     # -- out ------------------------------------------------------------------------------------------------
 
     async def exchange(self, changes: Entries) -> Entries:
+        self.write(changes)
+        return self.heard()
+
+    def write(self, changes: Entries) -> None:
         """What was changed is on its way when this returns; what cannot be is written when the store is there
         again."""
         self._change(changes)
         self._flush()
-        return self.heard()
 
     def heard(self) -> Entries:
         """What others changed, since this was asked before."""
