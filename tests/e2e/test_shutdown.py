@@ -3,9 +3,7 @@
 import json
 import signal
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from tests.e2e.proxy import Proxy
 from tests.e2e.sockets import WebSocket
-from tests.e2e.talk import PATIENCE, Http1, Http2, ask, connect, post, tunnel
+from tests.e2e.talk import PATIENCE, Http1, Http2, Listener, ask, connect, post, tunnel
 from tests.vendor import (
     SPEECHES,
     Hang,
@@ -171,13 +169,28 @@ def test_a_websocket_is_closed_after_the_turn_that_is_under_way(vendor: VendorTh
         assert proxy.wait_exit() == 0
 
 
-def test_signals_that_come_while_it_ends_print_nothing(tmp_path: Path) -> None:
-    with Proxy(tmp_path) as proxy:
-        with suppress(ProcessLookupError):
-            while proxy.process.poll() is None:
+def test_who_is_in_the_middle_of_a_request_is_served(vendor: VendorThread, tmp_path: Path) -> None:
+    vendor.on(path=CHAT).always(streamed(TEXT))
+    request = post(CHAT, HOST, ask())
+    with (
+        begun(vendor, tmp_path) as proxy,
+        Http1(tunnel(proxy, HOST)) as sending,
+        Listener() as other,
+        Http1(connect(proxy, f"127.0.0.1:{other.port}")[0]) as here,
+    ):
+        sending.send(request[:-20])
+        here.send(b"\x00hello")
+        with other.accept() as there:
+            there.until(b"hello")
+            with Http1(tunnel(proxy, HOST)) as quiet:
                 proxy.process.terminate()
-                time.sleep(0.01)
-        assert proxy.wait_exit() in (0, -signal.SIGTERM)
-    assert "stopped." in proxy.log
-    assert "gnored" not in proxy.log
-    assert "Traceback" not in proxy.log
+                proxy.wait_log("stopping: what is under way")
+                quiet.send(request)
+                assert quiet.rest().endswith(END)
+            there.send(b"welcome")
+            here.until(b"welcome")
+            sending.send(request[-20:])
+            assert sending.rest().endswith(END)
+            assert here.rest() == b"welcome"  # nothing came for a second
+        assert proxy.wait_exit() == 0
+    assert proxy.log.count("verdict=ok") == 2
