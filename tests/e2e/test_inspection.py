@@ -1,5 +1,6 @@
 """What a person finds in saved flows and in the log: never a key, always what happened."""
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -252,7 +253,7 @@ def test_what_was_running_at_the_end_is_saved_without_a_key(tmp_path: Path, vend
     with make_proxy(vendor, tmp_path) as proxy, Http1(tunnel(proxy, "api.openai.com")) as us:
         us.send(post(CHAT, "api.openai.com", ask("gpt-4o-end"), list(AUTH.items())))
         us.until(b"Hello")
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         proxy.wait_exit()
     assert saved_flow(proxy, CHAT).request.method == "POST"
     assert clean(saved(proxy)) == []

@@ -1,6 +1,7 @@
 """Logins of tools behind real proxies: refreshed once, shared with the tool and with another proxy."""
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -431,7 +432,7 @@ def test_a_proxy_that_is_stopped_finishes_a_refresh(house: House) -> None:
     with ThreadPoolExecutor(1) as worker:
         call = worker.submit(post, proxy)
         house.vendor.wait_gate("late")
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         house.vendor.release("late")
         proxy.wait_exit()
         call.exception(PATIENCE)
