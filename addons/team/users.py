@@ -31,6 +31,7 @@ class Users:
     def configure(self, caps: Mapping[str, Caps], kept: Kept) -> None:
         """`caps`: by `folded` names. What those used today who have had none is looked up in `kept`."""
         now = self._today()
+        caps = {name: each for name, each in caps.items() if each.given()}
         self._used = {name: use for name, use in self._used.items() if name in caps}
         self._earlier = {name: use for name, use in self._earlier.items() if name in caps}
         if added := caps.keys() - self._caps.keys():

@@ -40,8 +40,9 @@ class WebSocket:
         headers: Mapping[str, str] | None = None,
         key: str = "sk-own-key",
         extensions: list[Extension] | None = None,
+        for_proxy: str = "",
     ) -> None:
-        self.connection = Http1(tunnel(proxy, host))
+        self.connection = Http1(tunnel(proxy, host, headers=for_proxy))
         self._ws = WSConnection(ConnectionType.CLIENT)
         sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
         pairs = [(name.encode(), value.encode()) for name, value in sent.items()]

@@ -70,10 +70,10 @@ def trusting_anyone() -> ssl.SSLContext:
     return context
 
 
-def connect(proxy: Proxy, authority: str) -> tuple[socket.socket, bytes]:
-    """A socket to the proxy after CONNECT, and the proxy's answer to that."""
+def connect(proxy: Proxy, authority: str, headers: str = "") -> tuple[socket.socket, bytes]:
+    """A socket to the proxy after CONNECT with `headers`, whole lines; and the proxy's answer to that."""
     raw = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
-    raw.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+    raw.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{headers}\r\n".encode())
     answer = b""
     while b"\r\n\r\n" not in answer and (byte := raw.recv(1)):
         answer += byte
@@ -81,10 +81,10 @@ def connect(proxy: Proxy, authority: str) -> tuple[socket.socket, bytes]:
 
 
 def tunnel(
-    proxy: Proxy, host: str, port: int = 443, *, context: ssl.SSLContext | None = None
+    proxy: Proxy, host: str, port: int = 443, *, context: ssl.SSLContext | None = None, headers: str = ""
 ) -> ssl.SSLSocket:
-    """TLS to `host` through the proxy."""
-    raw, answer = connect(proxy, f"{host}:{port}")
+    """TLS to `host` through the proxy, which gets `headers`."""
+    raw, answer = connect(proxy, f"{host}:{port}", headers)
     assert answer.startswith(b"HTTP/1.1 200"), answer
     return (context or trusting(proxy)).wrap_socket(raw, server_hostname=host)
 

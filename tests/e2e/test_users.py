@@ -4,6 +4,7 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from tests.e2e import sdk
 from tests.e2e.proxy import Proxy
+from tests.e2e.sockets import WebSocket
 from tests.e2e.talk import PATIENCE, ask, trusting
 from tests.redis_server import WITHOUT, RedisServer
 from tests.rotator.command import rotator
-from tests.vendor import VendorThread
+from tests.vendor import Send, VendorThread, WaitFor, chat_stream, streamed
 
 CONFIG = """
 [providers.openai]
@@ -31,6 +33,7 @@ requests = 2
 tokens = 1
 """
 KEYS = {"ONE": "sk-pool-number-one"}
+TEXT = chat_stream(["Hello", " there"])
 PASSWORDS = {name: f"open-sesame-of-{name}" for name in ("alice", "bob", "carol")}
 
 
@@ -102,6 +105,28 @@ def test_an_sdk_does_not_ask_again(proxy: Proxy) -> None:
 def test_tokens_count_once_the_call_is_over(proxy: Proxy) -> None:
     assert asks(proxy, "carol").status_code == 200
     assert "(tokens a day: 1)" in asks(proxy, "carol").text
+
+
+def test_each_turn_of_a_websocket_is_a_call(proxy: Proxy) -> None:
+    password = b64encode(f"alice:{PASSWORDS['alice']}".encode()).decode()
+    headers = f"Proxy-Authorization: Basic {password}\r\n"
+    with WebSocket(proxy, "api.openai.com", for_proxy=headers) as socket:
+        ends = [socket.turn(model="gpt-4o", input="hi")[-1] for _ in range(3)]
+    assert [end["type"] for end in ends] == ["response.completed", "response.completed", "error"]
+    assert "alice has used all that this proxy allows" in ends[-1]["error"]["message"]
+    assert asks(proxy, "alice").status_code == 429
+
+
+def test_what_waits_for_an_answer_counts(proxy: Proxy, vendor: VendorThread) -> None:
+    answer = streamed(TEXT[:2], WaitFor("go"), *map(Send, TEXT[2:]))
+    vendor.on(path="/v1/chat/completions").reply(answer, times=2)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(asks, proxy, "alice") for _ in range(2)]
+        while len(vendor.requests) < 2:
+            pass
+        assert asks(proxy, "alice").status_code == 429
+        vendor.release("go")
+        assert [each.result().status_code for each in waiting] == [200, 200]
 
 
 def test_a_restart_forgets_nothing(vendor: VendorThread, tmp_path: Path) -> None:
