@@ -36,6 +36,7 @@ class Roster:
         self._connection, self._clock = connection, clock
         self._steady = 0
         self._has_left = False
+        self._is_due = asyncio.Event()
         self._on_gone: list[Callable[[], None]] = []
         self._on_return: list[Callable[[], None]] = []
         connection.subscribe(_GONE, self._hear)
@@ -78,11 +79,20 @@ class Roster:
 
     async def _go_on(self) -> None:
         while not self._has_left:
-            await asyncio.sleep(BEAT)
+            early = await self._until_due()
             was_known = await self._beat()
-            self._steady = self._steady + 1 if was_known else 0
+            self._steady = self._steady + (not early) if was_known else 0
             if not was_known:
                 _call(self._on_return)
+
+    async def _until_due(self) -> bool:
+        """Whether it is before its time: others have left, so that there are fewer."""
+        self._is_due.clear()
+        try:
+            async with asyncio.timeout(BEAT):
+                return await self._is_due.wait()
+        except TimeoutError:
+            return False
 
     async def _beat(self) -> bool:
         """Whether it was known to be alive. Raises StoreError."""
@@ -110,6 +120,7 @@ class Roster:
 
     def _hear(self, gone: object) -> None:
         if isinstance(gone, list):
+            self._is_due.set()
             _call(self._on_gone)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, suppress
 from socket import gaierror
 from typing import Any
 
@@ -61,26 +62,34 @@ class Wire:
 
 async def opened(server: SharedState, name: str) -> Wire:
     """A connection that the server lists by `name`. Raises StoreLost."""
-    connection = _connection(server, name)
-    try:
-        async with asyncio.timeout(OPENING):
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis has no types here
-    except TimeoutError:
-        await connection.disconnect(nowait=True)
-        raise StoreLost(f"no answer within {OPENING:g} s") from None
-    except (RedisError, OSError, ValueError) as error:
-        await connection.disconnect(nowait=True)
-        raise StoreLost(_reason(error)) from error
+    connection = _connection(server)
+    async with AsyncExitStack() as unless_it_is_open:
+        unless_it_is_open.push_async_callback(connection.disconnect, nowait=True)
+        try:
+            async with asyncio.timeout(OPENING):
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis has no types here
+                await _called(Wire(connection), name)
+        except TimeoutError:
+            raise StoreLost(f"no answer within {OPENING:g} s") from None
+        except (RedisError, OSError, ValueError) as error:
+            raise StoreLost(_reason(error)) from error
+        unless_it_is_open.pop_all()
     return Wire(connection)
 
 
-def _connection(server: SharedState, name: str) -> AbstractConnection:
+async def _called(wire: Wire, name: str) -> None:
+    """The server lists it by that name, if its user may say so."""
+    await wire.send([("CLIENT", "SETNAME", name)])
+    with suppress(Refused):
+        await wire.answer()
+
+
+def _connection(server: SharedState) -> AbstractConnection:
     address, password = server.address, server.password
     common: dict[str, Any] = {
         "db": server.database,
         "username": server.user or None,
         "password": password.get_secret_value() if password else None,
-        "client_name": name,
         "protocol": _RESP2,
         "encoding_errors": "surrogatepass",  # a client's name for a model may hold half a character
         "socket_timeout": None,

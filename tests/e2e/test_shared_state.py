@@ -38,7 +38,7 @@ def store(proxy: Proxy) -> dict[str, Any]:
     return said
 
 
-def until(holds: Callable[[], bool], patience: float = 10.0) -> None:
+def until(holds: Callable[[], bool], patience: float = 30.0) -> None:
     end = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < end
