@@ -189,7 +189,7 @@ class Rotator:
         lasting = Lasting(keeper, store, roster, tokens, totals, ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout
-        self._shutdown = GracefulShutdown(self._flows.draining, self._answering, begun, timeout)
+        self._shutdown = GracefulShutdown(self._flows, self._answering, begun, timeout)
 
     def load(self, loader: addonmanager.Loader) -> None:
         register(loader)

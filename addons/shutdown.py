@@ -14,7 +14,7 @@ from contextlib import suppress
 from mitmproxy.master import Master
 
 from addons.call.answering import Answering
-from addons.mitm.draining import Draining
+from addons.mitm.flows import FlowRegistry
 
 STEP = 0.05
 """Seconds between two looks at what is under way."""
@@ -30,12 +30,12 @@ class GracefulShutdown:
 
     def __init__(
         self,
-        draining: Draining,
+        flows: FlowRegistry,
         answering: Answering,
         begun: Callable[[], None],
         timeout: Callable[[], float],
     ) -> None:
-        self._draining, self._answering = draining, answering
+        self._flows, self._draining, self._answering = flows, flows.draining, answering
         self._begun, self._timeout = begun, timeout
         self._end: Callable[[], None] = lambda: None
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +77,7 @@ class GracefulShutdown:
             log.warning("stopping: %d calls were not over after %g s: they end with an error", left, seconds)
             self._answering.shut_down()
             await _until(lambda: not (self._answering.under_way() or self._draining.unsent()), FLUSH)
+        self._flows.leave()
         self._draining.close()
 
     def _is_busy(self) -> bool:

@@ -23,6 +23,10 @@ class Killable(Protocol):
 
     def kill(self) -> None: ...
 
+    def leave(self) -> None:
+        """The proxy ends: take leave of the client, where the protocol has words for it."""
+        ...
+
 
 class Screen(Protocol):
     """Looks at one answer on its way from the server. What it raises breaks the answer."""

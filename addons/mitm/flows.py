@@ -216,6 +216,11 @@ class FlowRegistry:
         if self._open.pop(flow.id, None) is not None:
             _unwatch(flow)
 
+    def leave(self) -> None:
+        """The proxy ends, and waits for nothing that is open."""
+        for each in [*self._open.values()]:
+            each.leave()
+
     # -- a kill ---------------------------------------------------------------------------------------
 
     def _watch(self, flow: http.HTTPFlow) -> None:

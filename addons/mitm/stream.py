@@ -191,6 +191,9 @@ class RelayStream(ForwardedStream):
         self._cancel()
         (self.sink or self._new_sink()).kill()
 
+    def leave(self) -> None:
+        """HTTP has nothing to say inside an answer."""
+
     # -- the response ---------------------------------------------------------------------------------
 
     def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:

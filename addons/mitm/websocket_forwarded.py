@@ -35,7 +35,7 @@ from addons.mitm import websocket_limits
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.sink import Push, handler_of, hops_of, spawn
 from addons.mitm.websocket_handshake import agreed
-from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
+from addons.mitm.websocket_limits import PROXY_ENDS, Inbound, Liveness, TooMuch, forget_old
 from addons.secrets.redaction import Blackout, fault
 
 _OURS = b"rotator"
@@ -99,8 +99,8 @@ class ForwardedWebSocketLayer(WebsocketLayer):
                 yield from self._begin()
             case events.Wakeup():
                 yield from self._interval_passed()
-            case Push():
-                yield from self._end(CloseReason.GOING_AWAY, "killed")
+            case Push(message=(code, reason)):
+                yield from self._end(code, reason)
             case _:
                 yield from self._relayed(event)
 
@@ -162,5 +162,12 @@ class ForwardedWebSocketLayer(WebsocketLayer):
 
     def kill(self) -> None:
         """The user has killed the flow."""
-        push = Push(self.flow, None, hops_of(self.context.layers))
+        self._hang_up(CloseReason.GOING_AWAY, "killed")
+
+    def leave(self) -> None:
+        """The proxy ends."""
+        self._hang_up(CloseReason.SERVICE_RESTART, PROXY_ENDS)
+
+    def _hang_up(self, code: CloseReason, reason: str) -> None:
+        push = Push(self.flow, (code, reason), hops_of(self.context.layers))
         spawn(handler_of(self.context.client).server_event(push), self.context.client)

@@ -15,6 +15,9 @@ from wsproto.events import BytesMessage, Event, Message, Ping, Pong, TextMessage
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol
 
+PROXY_ENDS = "the proxy ends: connect again"
+"""The reason of a close."""
+
 LONGEST_MESSAGE = 64 << 20
 """Bytes of one message, decompressed."""
 

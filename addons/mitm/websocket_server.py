@@ -35,7 +35,7 @@ from wsproto.frame_protocol import CloseReason, Opcode
 from addons.mitm import websocket_limits
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.sink import Push, hops_of, spawn
-from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
+from addons.mitm.websocket_limits import PROXY_ENDS, Inbound, Liveness, TooMuch, forget_old
 from addons.mitm.websocket_session import Close, Heartbeat, Payload, Session, Socket, TextQueue, Texts
 from addons.secrets.redaction import Blackout
 
@@ -133,9 +133,16 @@ class WebSocketServerLayer(layer.Layer):
     def kill(self) -> None:
         """The user has killed the flow."""
         self._cancel()
+        self._hang_up(CloseReason.GOING_AWAY, "killed")
+
+    def leave(self) -> None:
+        """The proxy ends."""
+        self._hang_up(CloseReason.SERVICE_RESTART, PROXY_ENDS)
+
+    def _hang_up(self, code: CloseReason, reason: str) -> None:
         hops = hops_of(self.context.layers)
         socket = Socket(self.flow, self.context.client, hops, self._received)
-        spawn(socket.close(CloseReason.GOING_AWAY, "killed"), self.context.client)
+        spawn(socket.close(code, reason), self.context.client)
 
     def _cancel(self) -> None:
         task, self._task = self._task, None

@@ -19,6 +19,7 @@ from addons.call.answering import Answering
 from addons.call.recognition import Intercepted
 from addons.mitm.draining import Draining
 from addons.mitm.messages import for_client
+from addons.mitm.websocket_limits import PROXY_ENDS
 from addons.mitm.websocket_session import Socket
 from addons.records.journal import Journal
 from addons.records.record import Record, same_user, user_of
@@ -80,7 +81,7 @@ class Bridge:
         while True:
             await self._answer(await socket.receive(), socket)
             if self._draining.is_on:
-                await socket.close(CloseReason.SERVICE_RESTART, "the proxy ends: connect again")
+                await socket.close(CloseReason.SERVICE_RESTART, PROXY_ENDS)
 
     async def _answer(self, text: str, socket: Socket) -> None:
         match await _read(text):

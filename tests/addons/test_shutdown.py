@@ -23,7 +23,7 @@ def handlers() -> Iterator[None]:
 @pytest.mark.usefixtures("handlers")
 async def test_a_signal_that_comes_after_all_else_finds_no_handler_of_the_event_loop() -> None:
     """While a loop is closed, its handlers would write to a file that is closed already, and say so."""
-    unused: Any = SimpleNamespace()
+    unused: Any = SimpleNamespace(draining=None)
     shutdown = GracefulShutdown(unused, unused, lambda: None, lambda: 0.0)
     shutdown.start(SimpleNamespace(shutdown=lambda: None))  # type: ignore[arg-type]  # the part of a master that is used
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wsproto.events import CloseConnection
 
 from tests.e2e.proxy import Proxy
 from tests.e2e.sockets import WebSocket
@@ -17,6 +18,7 @@ from tests.vendor import (
     Hang,
     Said,
     Send,
+    Upgrade,
     VendorThread,
     WaitFor,
     chat_stream,
@@ -157,15 +159,25 @@ def test_clients_of_http2_are_sent_elsewhere_once_they_ask_nothing(
 def test_a_websocket_is_closed_after_the_turn_that_is_under_way(vendor: VendorThread, tmp_path: Path) -> None:
     whole = SPEECHES["openai_responses"].stream(Said(("Hello", " there")), model="gpt-4o")
     steps = (whole.steps[0], WaitFor("more"), *whole.steps[1:])
+    vendor.on(path="/v1/realtime").reply(Upgrade())
     vendor.on(path="/v1/responses").reply(replace(whole, steps=steps))
-    with begun(vendor, tmp_path) as proxy, WebSocket(proxy, HOST) as turns:
+    with (
+        begun(vendor, tmp_path) as proxy,
+        WebSocket(proxy, HOST) as turns,
+        WebSocket(proxy, HOST) as idle,
+        WebSocket(proxy, HOST, "/v1/realtime") as passed,
+    ):
+        assert passed.accepted
         turns.create(model="gpt-4o", input="hi")
         vendor.wait_requests(1)
         proxy.process.terminate()
         proxy.wait_log("stopping: what is under way")
         vendor.release("more")
         assert turns.answer()[-1]["type"] == "response.completed"
-        assert turns.close().code == 1012
+        for each in (turns, idle, passed):
+            closed = each.next()
+            assert isinstance(closed, CloseConnection)
+            assert closed.code == 1012
         assert proxy.wait_exit() == 0
 
 

@@ -236,6 +236,9 @@ class Unkilled:
     def kill(self) -> None:
         raise NotImplementedError
 
+    def leave(self) -> None:
+        raise NotImplementedError
+
 
 def ended(size: int) -> http.HTTPFlow:
     made = tflow.tflow(resp=True)
