@@ -99,8 +99,11 @@ class Proxy:
             case _:
                 raise AssertionError("there is nobody to ask")
 
-    def used(self) -> float:
-        state = self.pool.states["p"].state("one")
+    def is_paused(self) -> bool:
+        return any(one.wait(self.clock()) for one in self.pool.states["p"].health.values())
+
+    def used(self, name: str = "one") -> float:
+        state = self.pool.states["p"].state(name)
         return sum(amount for counts in state.used.values() for _, amount in counts)
 
 
@@ -291,3 +294,68 @@ async def test_a_store_that_stands_still_holds_nobody_up(store: RedisServer) -> 
         finally:
             store.resume()
         await until(lambda: two.next() == "two")
+
+
+async def test_a_pause_of_the_provider_is_that_of_all_until_it_answers(store: RedisServer) -> None:
+    down = Rejected(503, Kind.SERVER)
+    async with proxies(store, 2, rotation=Rotation.ROUND_ROBIN) as (one, two):
+        for number in range(5):
+            one.serve(down, session=f"conversation {number}")
+        await until(lambda: two.is_paused() and one.is_paused())
+        one.serve()
+        await until(lambda: not two.is_paused())
+
+
+async def test_a_store_whose_clock_was_set_changes_nothing_that_lasts(store: RedisServer) -> None:
+    async with proxies(store, 2, windows=(PER_DAY,)) as found:
+        one, two = found
+        one.serve(), two.serve()
+        one.serve(RATE)
+        await until(lambda: one.used() == two.used() == 3.0 and two.next() == "two")
+        now = one.clock()
+        for each in found:
+            each.keeper._led(4000.0)
+        assert one.clock() == pytest.approx(now + 4000.0, abs=2.0)
+        left = [each.pool.states["p"].state("one").free_at("model:m") - each.clock() for each in found]
+        assert left == [pytest.approx(300.0, abs=2.0)] * 2
+        await until(lambda: one.used() == two.used() == 3.0 and one.used("two") == two.used("two"))
+        before = one.used("two")
+        two.serve(), one.serve()
+        await until(lambda: one.used("two") == two.used("two") == before + 2)
+
+
+async def test_what_two_count_while_a_third_forgets_it_is_the_same_for_all(store: RedisServer) -> None:
+    async with proxies(store, 3, windows=(PER_DAY,)) as found:
+        for round_ in range(4):
+            for each in found:
+                each.serve()
+            found[round_ % 3].pool.reset("p", "one")
+            for each in found:
+                each.serve()
+        await until(lambda: len({each.used() for each in found}) == 1)
+        async with proxies(store, 1, windows=(PER_DAY,)) as (late,):
+            assert late.used() == found[0].used()
+
+
+async def test_the_end_of_a_proxy_writes_what_was_not_written(store: RedisServer) -> None:
+    async with proxies(store, 1, windows=(PER_DAY,)) as (one,):
+        one.serve(), one.serve()
+        home = one.serve(session="a")
+    async with proxies(store, 1, windows=(PER_DAY,)) as (two,):
+        assert (two.used(), two.serve(session="a")) == (3.0, home)
+
+
+async def test_other_settings_may_name_another_store_or_none(
+    store: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with RedisServer(tmp_path_factory.mktemp("other")) as other:
+        async with proxies(store, 1) as (one,), proxies(other, 1) as (two,):
+            one.serve(RATE)
+            one.connection.configure(shared(other.url))
+            await until(lambda: two.next() == "two")
+            one.connection.configure(None)
+            one.keeper.configure("", Path())
+            one.serve(RATE)
+            one.configure(KEYS)
+            assert one.next() == pytest.approx(300.0, abs=1.0)
+            assert two.next() == "two"
