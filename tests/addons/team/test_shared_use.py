@@ -103,6 +103,18 @@ async def test_without_an_answer_it_waits_no_longer_than_a_moment(store: RedisSe
         assert sum([await one.call() for _ in range(20)]) == 8
 
 
+async def test_a_client_that_leaves_before_the_answer_counts_for_nothing(store: RedisServer) -> None:
+    async with nodes(store, 1) as (one,):
+        store.pause()
+        asking = asyncio.create_task(one.call())
+        await asyncio.sleep(0)
+        asking.cancel()
+        store.resume()
+        await asyncio.wait([asking])
+        assert one.used["requests"] == 0
+        assert sum([await one.call() for _ in range(20)]) == 10
+
+
 async def test_alone_each_takes_the_others_to_use_as_much(store: RedisServer) -> None:
     async with nodes(store, 2, peers=2) as (one, other):
         assert await one.call()
