@@ -13,12 +13,14 @@ from typing import Protocol
 
 from msgspec import structs
 
+from addons.credentials.acquisition import Acquisition
 from addons.credentials.asking import Asking
 from addons.credentials.lease import Lease
 from addons.runtime.clock import Later, by_the_loop
 from addons.store.line import Answer, Argument
 from addons.store.script import Script, script
 from rewrite.credentials.choosing import Chosen, Unavailable
+from rewrite.credentials.credential import Credential
 from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.sharing import (
     Claim,
@@ -130,6 +132,7 @@ class Places:
         self._clock, self._later = clock, later
         self._is_alone, self._is_silent = True, False
         self._registered = 0
+        self._asked_for: set[str] = set()
         store.subscribe(TOPIC, self._heard)
         store.on_down(self._down)
         roster.on_gone(self._freed)
@@ -207,14 +210,36 @@ class Places:
                     yield from (place_field(subject), one.max_concurrency, state.state(one.name).in_flight)
 
     def _heard(self, body: object) -> None:
-        """Others held all places, and there is one again."""
+        """There are free places, for those who are named, or for all."""
         match body:
-            case [str(place), int(held)]:
-                provider, name, *_ = (*place.split("\n"), "", "")
-                subject, state = self._subject(provider, name), self._copy.states.get(provider)
-                if state is not None and subject is not None and place_field(subject) == place:
-                    self._copy.states[provider] = held_elsewhere(state, name, held, self._clock())
-                    self._copy.revised(_unchanged)
+            case [str(place), int(held), turn] if known := self._known(place):
+                provider, one = known
+                is_named = isinstance(turn, list) and self._store.proxy in turn
+                is_for_others = isinstance(turn, list) and not is_named
+                self._free(provider, one, one.max_concurrency if is_for_others else held)
+                if is_named and place not in self._asked_for:
+                    self._leave_line(place, one)
+
+    def _free(self, provider: str, one: Credential, held: int | None) -> None:
+        """So many places of `one` are held by all, or promised to others."""
+        now, state = self._clock(), self._copy.states[provider]
+        self._copy.states[provider] = held_elsewhere(state, one.name, held or 0, now)
+        self._asked_for.clear()
+        self._copy.revised(_unchanged)
+
+    def _known(self, place: str) -> tuple[str, Credential] | None:
+        """Whose place it is, with the provider. None: nobody's here."""
+        provider, name, *_ = (*place.split("\n"), "", "")
+        subject, state = self._subject(provider, name), self._copy.states.get(provider)
+        if state is None or subject is None or place_field(subject) != place:
+            return None
+        return provider, next(one for one in state.credentials if one.name == name)
+
+    def _leave_line(self, place: str, one: Credential) -> None:
+        """Nobody here waits for it any more: it is for the next one."""
+        keys = [self._key("proxies"), self._held, _NOTHING, self._line(place)]
+        args: list[Argument] = [self._store.prefix, self._store.proxy, place, one.max_concurrency or 0, 0, 0]
+        self._store.ask(SETTLE, keys, args, self._settled, seconds=PATIENCE, late=self._answers)
 
     def _freed(self) -> None:
         """Other proxies are gone, and what they held is free."""
@@ -229,16 +254,17 @@ class Places:
 
     def take(
         self,
-        provider: str,
+        wanted: Acquisition,
         lease: Lease,
         chosen: Chosen,
         request: CredentialRequest,
         choose: Callable[[], Lease | Unavailable | Asking[Lease]],
     ) -> Lease | Asking[Lease]:
-        """`lease` was `chosen` for `request` here, and is what it takes of what all share. The store has to
-        be asked for it while it answers; `choose` finds another one where it is denied."""
+        """`lease` was `chosen` here for `request`, that of `wanted`, and is scarce. The store has to be asked
+        for it while it answers; `choose` finds another one where it is denied."""
+        provider = wanted.provider
         of = self._subject(provider, lease.name)
-        claim = claim_of(self._copy.states[provider], chosen, request, of, self._clock())
+        claim = claim_of(self._copy.states[provider], chosen, request, of, wanted.since, self._clock())
         lease = structs.replace(lease, claim=claim)
         if of is None or not self.look():
             return lease
@@ -257,10 +283,11 @@ class Places:
     def _ask(
         self, provider: str, lease: Lease, claim: Claim, answer: Callable[[Verdict | None], None]
     ) -> None:
-        args: list[Argument] = [*self._of_place(claim, claim.of), PROBE if claim.probe else 0]
+        args: list[Argument] = [*self._of_place(claim, claim.of), PROBE if claim.probe else 0, claim.since]
         for part in claim.parts:
             limit = part.window.limit if part.is_held else ""
             args += [repr(part.until), repr(part.amount), limit]
+        self._asked_for.add(_place(claim, claim.of))
         heard = partial(self._answered, provider, lease, claim, self._registered, answer)
         keys = self._keys(provider, claim, claim.parts)
         self._store.ask(ACQUIRE, keys, args, heard, late=self._answers)
@@ -320,7 +347,7 @@ class Places:
             return
         holds = claim.of if registered == self._registered else None  # else it is left out by now
         parts = parts if claim.of is not None else ()
-        args: list[Argument] = [*self._of_place(claim, holds), int(claim.probe and probe)]
+        args: list[Argument] = [*self._of_place(claim, holds), int(claim.probe and probe), 1]
         for part in parts:
             args += [repr(part.until), repr(part.amount)]
         keys = self._keys(provider, claim, parts)
@@ -333,14 +360,17 @@ class Places:
             self._answers()
 
     def _of_place(self, claim: Claim, of: Subject | None) -> Sequence[Argument]:
-        most = claim.credential.max_concurrency
-        place = place_field(of) if most is not None and of is not None else ""
+        place, most = _place(claim, of), claim.credential.max_concurrency
         return self._store.prefix, self._store.proxy, place, most or 0
 
     def _keys(self, provider: str, claim: Claim, parts: Sequence[Part]) -> list[str]:
-        probe, of = self._key(probe_key(provider, claim.request.scope)) if claim.probe else _NOTHING, claim.of
+        of = claim.of
+        probe = self._key(probe_key(provider, claim.request.scope)) if claim.probe else _NOTHING
         windows = [self._key(used_key(of, part.window.key, part.scope)) for part in parts] if of else []
-        return [self._key("proxies"), self._held, probe, *windows]
+        return [self._key("proxies"), self._held, probe, self._line(_place(claim, of)), *windows]
+
+    def _line(self, place: str) -> str:
+        return self._key(f"line:{place}") if place else _NOTHING
 
     def _key(self, name: str) -> str:
         return f"{self._store.prefix}{name}"
@@ -348,6 +378,11 @@ class Places:
     @property
     def _held(self) -> str:
         return self._key(f"held:{self._store.proxy}")
+
+
+def _place(claim: Claim, of: Subject | None) -> str:
+    """Empty: `claim` is for none."""
+    return place_field(of) if claim.is_for_a_place and of is not None else ""
 
 
 def _unchanged(pool: PoolState) -> PoolState:

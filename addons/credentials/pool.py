@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from addons.config.providers import Configured
 from addons.config.settings import Settings
+from addons.credentials.acquisition import Acquisition
 from addons.credentials.asking import Asking
 from addons.credentials.conversations import Asker, Conversations
 from addons.credentials.keys import Keys
@@ -40,8 +41,7 @@ from rewrite.credentials.learning import Reported, asked_to_wait, reported
 from rewrite.credentials.limits import learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
-from rewrite.credentials.rules import CredentialRequest
-from rewrite.credentials.sessions import UNKNOWN_CONVERSATION, Found
+from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.sharing import any_scarce, is_scarce
 from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
@@ -161,7 +161,7 @@ class Pool:
         `call`: as the provider is asked; `fallback`: it has another target.
         """
         held = self.queues.held(provider, scope_of(call)) if self.queues.by_provider else _NOBODY
-        return self._choose(provider, call, asked, asker, fallback=fallback, held=held)
+        return self._choose(Acquisition(provider, call, asked, asker, fallback), held)
 
     def wait(
         self, provider: str, call: Call, wanted: AwaitCredential, asker: Asker, ticket: int, answer: Answer
@@ -171,33 +171,20 @@ class Pool:
         `answer` gets the credential, or why it was waited for in vain, perhaps at once. Returns what makes
         the call leave; None where too many wait already.
         """
-        choose = partial(self._waited, provider, call, wanted.asked, asker, ticket)
-        one = Wanted(choose, answer, asker.facts.name if is_plain(wanted.asked) else None)
+        of = Acquisition(provider, call, wanted.asked, asker, ticket=ticket, since=self._clock())
+        one = Wanted(partial(self._choose, of), answer, asker.facts.name if is_plain(wanted.asked) else None)
         return self.queues.join(provider, ticket, scope_of(call), wanted.seconds, one)
 
-    def _waited(
-        self, provider: str, call: Call, asked: Acquire, asker: Asker, ticket: int, held: frozenset[str]
-    ) -> Lease | Unavailable | Asking[Lease]:
-        return self._choose(provider, call, asked, asker, fallback=False, held=held, ticket=ticket)
-
-    def _choose(
-        self,
-        provider: str,
-        call: Call,
-        asked: Acquire,
-        asker: Asker,
-        *,
-        fallback: bool,
-        held: frozenset[str],
-        ticket: int = 0,
-    ) -> Lease | Unavailable | Asking[Lease]:
-        """`held`: credentials that are given to others first; `ticket`: see `Lease`."""
-        if self._places is not None and provider in self._scarce:
-            self._places.look()
+    def _choose(self, of: Acquisition, held: frozenset[str]) -> Lease | Unavailable | Asking[Lease]:
+        """`held`: credentials that are given to others first."""
+        provider, asker = of.provider, of.asker
         now, state = self._clock(), self.states.get(provider, _NO_POOL)
+        if self._places is not None and (state.health or provider in self._scarce):
+            self._places.look()
+            state = self.states.get(provider, _NO_POOL)
         several = len(state.credentials) > 1
         found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
-        request = _request(state, call, asked, asker, found, fallback=fallback, held=held)
+        request = of.request(state, found, held)
         chosen = choose(state, request, now)
         if isinstance(chosen, Unavailable):
             return chosen
@@ -209,14 +196,11 @@ class Pool:
             self.unsaved.soon()
         if chosen.wheel is not None and state.rotation is not Rotation.SEQUENTIAL:
             self.unsaved.turn(provider, chosen.credential.name, now)
-        lease = self._leased(provider, chosen, found.former, ticket)
+        lease = self._leased(provider, chosen, found.former, of.ticket)
         is_plain = not chosen.probe and provider not in self._scarce
         if self._places is None or is_plain or not is_scarce(chosen):
             return lease
-        again = partial(
-            self._choose, provider, call, asked, asker, fallback=fallback, held=held, ticket=ticket
-        )
-        return self._places.take(provider, lease, chosen, request, again)
+        return self._places.take(of, lease, chosen, request, partial(self._choose, of, held))
 
     def _leased(self, provider: str, chosen: Chosen, former: str | None, ticket: int) -> Lease:
         credential, who = chosen.credential, (provider, chosen.credential.name)
@@ -415,31 +399,3 @@ class Pool:
     def secrets(self) -> list[SecretStr]:
         """All that are never to be shown."""
         return self._keys.secrets()
-
-
-def _request(
-    state: PoolState,
-    call: Call,
-    asked: Acquire,
-    asker: Asker,
-    found: Found,
-    *,
-    fallback: bool,
-    held: frozenset[str],
-) -> CredentialRequest:
-    return CredentialRequest(
-        scope_of(call),
-        asked.prefer,
-        conversation=found.prefer,
-        insist=asked.insist,
-        avoid=asked.avoid,
-        refused=asked.refused,
-        resting=asked.resting,
-        held=held,
-        only_others=asked.only_others,
-        fallback=fallback,
-        model=call.model,
-        client=asker.facts.name,
-        hurried=asked.hurried,
-        quota=state.quota_of(call.model) if state.groups else "",
-    )

@@ -45,6 +45,9 @@ class Claim(Struct, frozen=True):
     parts: tuple[Part, ...] = ()
     probe: bool = False
     """Whether it is the probe of its provider for the scope of `request`."""
+    since: float = 0.0
+    """Since when its call stands in line, in epoch seconds; 0: it does not. Who has waited longest comes
+    first, at whichever proxy."""
 
     @property
     def is_for_a_place(self) -> bool:
@@ -66,14 +69,14 @@ def _is_scarce(credential: Credential) -> bool:
 
 
 def claim_of(
-    pool: PoolState, chosen: Chosen, request: CredentialRequest, of: Subject | None, now: float
+    pool: PoolState, chosen: Chosen, request: CredentialRequest, of: Subject | None, since: float, now: float
 ) -> Claim:
     """What an attempt takes that has begun in `pool` with what was `chosen` for `request`; `of` is who that
-    is in the store."""
+    is in the store, `since` as in `Claim`."""
     one, state = chosen.credential, pool.state(chosen.credential.name)
     held = held_to(one, state, request.limits, now) if one.counted else frozenset()
     parts = tuple(_part(each, state, request.limits, now, is_held=each.key in held) for each in one.counted)
-    return Claim(one, request, of, parts, chosen.probe)
+    return Claim(one, request, of, parts, chosen.probe, since)
 
 
 def _part(window: Window, state: CredentialState, scope: str, now: float, *, is_held: bool) -> Part:
@@ -175,7 +178,7 @@ def _spent(state: CredentialState, said: Spent, now: float) -> CredentialState:
 
 
 def held_elsewhere(pool: PoolState, name: str, places: int, now: float) -> PoolState:
-    """All proxies together hold so many places of the credential `name`."""
+    """All proxies together hold so many places of the credential `name`, or these are promised to others."""
     state = pool.state(name)
     return pool.with_state(name, _elsewhere(state, max(0, places - state.in_flight), now))
 

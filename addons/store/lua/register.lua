@@ -13,7 +13,7 @@ for at = first, #ARGV, 3 do
     held = held + tonumber(redis.call('HGET', prefix .. 'held:' .. one, ARGV[at]) or 0)
   end
   if held < tonumber(ARGV[at + 1]) then
-    redis.call('PUBLISH', prefix .. 'changes', cjson.encode({proxy, 'places', {ARGV[at], held}}))
+    redis.call('PUBLISH', prefix .. 'changes', cjson.encode({proxy, 'places', {ARGV[at], held, 0}}))
   end
 end
 return 1

@@ -20,6 +20,7 @@ from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.work import Work
 from addons.config.providers import Configured
+from addons.credentials.acquisition import Acquisition
 from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
@@ -159,11 +160,9 @@ class Keys(Pool):
         self._house = house
         self.queues.configure(house.provider(index) for index in range(MOST_TARGETS))
 
-    def _choose(
-        self, provider: str, call: Call, asked: Acquire, *_: object, **__: object
-    ) -> Lease | Unavailable:
-        self._house.wanted.append(provider)
-        return self._house.acquire(asked)
+    def _choose(self, of: Acquisition, held: frozenset[str]) -> Lease | Unavailable:
+        self._house.wanted.append(of.provider)
+        return self._house.acquire(of.asked)
 
     def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, *_: object) -> None:
         if self._house.fault_in_records:
