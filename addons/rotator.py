@@ -142,7 +142,7 @@ class Rotator:
         users = Users(clock, entries.drain, SharedUse(store, roster, clock))
         totals = Totals(store, clock)
         counting += [users.take, totals.take]
-        tokens = SharedTokens(store, lambda text: self._journal.notice(Notice(text, warning=True)))
+        tokens = SharedTokens(store, self._journal.notice, lambda: roster.rank == 0)
         logins = Logins(time.time, redactor.keep, tokens)
         pool = self._pool = Pool(clock, self._journal.notice, logins)
         overview = Overview(pool, clock)

@@ -22,6 +22,7 @@ from addons.store.connection import Connection
 from addons.store.line import StoreError
 from addons.store.script import script
 from protocols.model.wirejson import JsonObject, dump, load_object
+from rewrite.credentials.notices import Notice
 
 LOCKED = 40.0
 """Seconds that a lock lasts: longer than a refresh may take. Nobody frees it for who has ended."""
@@ -80,6 +81,11 @@ class Unshared:
         """Whether the tokens are shared, and it cannot be known what the others do."""
         return False
 
+    @property
+    def leaves_to_others(self) -> bool:
+        """Whether another proxy, which cannot be asked, is the one that refreshes."""
+        return False
+
     def follow(self, changed: Callable[[str], None]) -> None:
         """`changed` is called when another proxy has refreshed a login: with the mark of the refresh token
         that it used, or with none where it may have been any."""
@@ -104,10 +110,13 @@ class Unshared:
 
 
 class SharedTokens(Unshared):
-    """What is in the store, if the config wants that. `warn` gets what a person has to know."""
+    """What is in the store, if the config wants that. `notice` gets what a person has to know;
+    `is_first` is true of one proxy of all."""
 
-    def __init__(self, store: Connection, warn: Callable[[str], None]) -> None:
-        self._store, self._warn = store, warn
+    def __init__(
+        self, store: Connection, notice: Callable[[Notice], None], is_first: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._store, self._notice, self._is_first = store, notice, is_first
         self._cipher: Cipher | None = None
         self._is_warned = False
         self._unkept: dict[str, _Unkept] = {}
@@ -126,6 +135,10 @@ class SharedTokens(Unshared):
     @property
     def is_away(self) -> bool:
         return self._cipher is not None and not self._store.is_up
+
+    @property
+    def leaves_to_others(self) -> bool:
+        return self.is_away and not self._is_first()
 
     def mark(self, refresh: str) -> str:
         return sha256(f"{self._store.salt} {refresh}".encode()).hexdigest()[:_MARK]
@@ -172,7 +185,7 @@ class SharedTokens(Unshared):
     def _say_once(self, text: str) -> None:
         if not self._is_warned:
             self._is_warned = True
-            self._warn(text)
+            self._notice(Notice(text, warning=True))
 
     async def keep(self, refresh: str, answer: JsonObject, *, used_up: bool) -> None:
         if self._cipher is not None and refresh:

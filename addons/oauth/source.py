@@ -185,8 +185,9 @@ class TokenSource:
         if not self._writes:
             return  # another exchange of a token that lasts harms nobody
         found = await self._locked(self._caught_up)
-        if isinstance(found, Tokens) and self._adopt(found):
+        if isinstance(found, Tokens):
             self._failure = None
+            self._adopt(found)
 
     def has_used(self, mark: str) -> bool:
         """Whether its refresh token is the one that `mark` stands for in the store."""
@@ -270,6 +271,8 @@ class TokenSource:
         if not tokens.refresh:
             return Dead("its file has no refresh token")
         kind = self.login.kind
+        if kind.single_use and self._shared.leaves_to_others:
+            return Failed("the store is away, and another proxy may use up its refresh token")
         answer = await asked(upstream, refresh_request(kind, self.login.client, tokens))
         outcome = renewal(kind, answer, self._wall()) if isinstance(answer, WireResponse) else answer
         match outcome:

@@ -82,6 +82,8 @@ class OAuthKind:
     """Whether it is refreshed only with the secret of the tool's program, which the config has to name."""
     scope: bool = False
     """Whether a refresh names the scopes of the file: fewer would get a token that can do less."""
+    single_use: bool = False
+    """Whether a refresh token that is used twice ends the login."""
     lock: str = ""
     """The folder beside the file that whoever refreshes makes. Empty: the tool has none."""
     dead: tuple[str, ...] = ()

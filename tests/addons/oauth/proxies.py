@@ -37,10 +37,13 @@ def wanted(url: str, key: SecretStr = KEY) -> SharedState:
 
 
 @asynccontextmanager
-async def house(place: Place, url: str, *, key: SecretStr = KEY, up: bool = True) -> AsyncIterator[House]:
-    """One that ends with the block. `up`: the store is reached before that begins."""
+async def house(
+    place: Place, url: str, *, key: SecretStr = KEY, up: bool = True, first: bool = True
+) -> AsyncIterator[House]:
+    """One that ends with the block. `up`: the store is reached before that begins; `first`: it is the one
+    that refreshes where none can ask the others."""
     store = made(url)
-    tokens = SharedTokens(store, place.warned.append)
+    tokens = SharedTokens(store, lambda notice: place.warned.append(notice.text), lambda: first)
     tokens.configure(wanted(url, key))
     logins = Logins(lambda: place.now, None, tokens)
     logins.configure({WHO: place.login})

@@ -13,12 +13,21 @@ from addons.oauth import source as module
 from addons.oauth.shared import SharedTokens
 from addons.upstream.client import Upstream
 from rewrite.oauth.files import Tokens
+from rewrite.oauth.kinds import OAuthKind
 from rewrite.oauth.refreshing import Dead, Failed
 from tests.addons.oauth.places import DEAD, PATH, Place, after, granted
 from tests.addons.oauth.proxies import House, copied, house, wanted
 from tests.addons.store.connecting import made, until
 from tests.redis_server import WITHOUT, RedisServer
-from tests.rewrite.oauth.logins import COPILOT, EXPIRES, GEMINI, copilot_file, gemini_file
+from tests.rewrite.oauth.logins import (
+    CLAUDE,
+    COPILOT,
+    EXPIRES,
+    GEMINI,
+    claude_file,
+    copilot_file,
+    gemini_file,
+)
 from tests.vendor import WaitFor, whole
 
 pytestmark = WITHOUT
@@ -72,8 +81,8 @@ async def test_what_one_refreshed_is_in_the_files_of_the_others_before_a_call_wa
 ) -> None:
     three[0].place.vendor.on(path=PATH).reply(granted())
     await three[0].source.renewed(upstream)
-    await until(lambda: all(each.place.tokens().access == "new-access" for each in three))
-    assert [each.source.token.get_secret_value() for each in three] == ["new-access"] * 3
+    await until(lambda: all(each.source.token.get_secret_value() == "new-access" for each in three))
+    assert [each.place.tokens().access for each in three] == ["new-access"] * 3
 
 
 async def test_a_proxy_that_was_off_follows_step_by_step(
@@ -249,6 +258,28 @@ async def test_a_token_that_is_due_is_used_on_while_others_cannot_be_asked(
         assert accesses([await alone.source.renewed(upstream)]) == {"new-access"}
 
 
+@pytest.mark.parametrize("kind", [CLAUDE, GEMINI], ids=["single use", "lasting"])
+async def test_one_proxy_alone_uses_up_a_refresh_token_that_is_good_for_one_use(
+    place: Place, store: RedisServer, upstream: Upstream, kind: OAuthKind
+) -> None:
+    place.kind, place.now = kind, EXPIRES + 100
+    place.write(claude_file() if kind is CLAUDE else gemini_file())
+    place.vendor.on(path=PATH).always(granted())
+    other = copied(place, "other")
+    async with (
+        house(place, store.url, up=False) as first,
+        house(other, store.url, up=False, first=False) as second,
+    ):
+        found = await second.source.renewed(upstream)
+        assert isinstance(found, Failed if kind.single_use else Tokens)
+        await first.source.renewed(upstream)
+        assert len(place.vendor.requests) == (1 if kind.single_use else 2)
+        await first.up()
+        await second.up()
+        await until(lambda: other.tokens().access == "new-access")
+        assert accesses([await second.source.renewed(upstream)]) == {"new-access"}
+
+
 async def test_what_was_refreshed_alone_is_shared_when_the_store_is_back(
     place: Place, store: RedisServer, upstream: Upstream
 ) -> None:
@@ -267,7 +298,7 @@ async def test_nothing_is_shared_unless_the_config_wants_it(
 ) -> None:
     place.vendor.on(path=PATH).reply(granted())
     connection = made(store.url)
-    tokens = SharedTokens(connection, place.warned.append)
+    tokens = SharedTokens(connection, lambda notice: place.warned.append(notice.text))
     connection.start()
     await until(lambda: connection.is_up)
     source = module.TokenSource(
