@@ -25,7 +25,7 @@ from addons.store.line import (
     Words,
     calling,
 )
-from addons.store.meta import Foreign, check_server, checked, new_meta
+from addons.store.meta import Foreign, Unfit, check_server, checked, new_meta
 from addons.store.script import Script, script, scripts
 from addons.store.session import Session
 
@@ -286,7 +286,7 @@ class Connection:
         if self.is_up:
             self._said = str(error)
             log.warning("state: %s is lost: %s: this proxy continues alone until it is back", shared, error)
-        elif not self._said or (isinstance(error, Foreign) and str(error) != self._said):
+        elif not self._said or (isinstance(error, Unfit) and str(error) != self._said):
             self._said = str(error)
             log.warning("state: %s cannot be used: %s: this proxy is alone until it can", shared, error)
 

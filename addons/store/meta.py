@@ -15,8 +15,12 @@ _ITSELF = "valkey"
 """All versions of it are newer than the oldest Redis that we can use."""
 
 
-class Foreign(StoreError):
-    """A store that is left untouched. The text says why, and what to do."""
+class Unfit(StoreError):
+    """A store that cannot be used. The text says why, and what to do."""
+
+
+class Foreign(Unfit):
+    """One that is of no use tomorrow either, and is left untouched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def checked(key: str, found: Answer) -> Meta:
 
 
 def check_server(hello: Answer) -> None:
-    """Whether a server is of use, by its answer to HELLO. Raises Foreign."""
+    """Whether a server is of use, by its answer to HELLO. Raises Unfit."""
     facts = facts_of(hello)
     version = facts.get("version", "")
     if facts.get("server") != _ITSELF and _numbers(version) < _OLDEST:
@@ -58,7 +62,7 @@ def check_server(hello: Answer) -> None:
     if facts.get("mode", "standalone") != "standalone":
         raise Foreign(f"it runs as {facts['mode']}: Sentinel and Cluster are not supported: name one server")
     if facts.get("role", "master") != "master":
-        raise Foreign("it is a replica, which cannot be written to: name its master")
+        raise Unfit("it is a replica, which cannot be written to: name its master")
 
 
 def facts_of(hello: Answer) -> Mapping[str, str]:

@@ -286,6 +286,17 @@ def test_it_fits_each_screen(chromium: Browser, view: str, tmp_path: Path) -> No
         picture(page, f"page-{view}", tmp_path)
 
 
+def test_whether_the_state_is_shared(chromium: Browser) -> None:
+    bench = Bench()
+    bench.store = {"server": "cache:6379/0", "is_up": True, "proxies": 3, "commands": 1}
+    with ServedPages(bench) as served:
+        with opened(chromium, served.url) as page:
+            expect(page.locator("#summary")).to_have_text("nothing under way · shared by 3 proxies")
+        bench.store = {**bench.store, "is_up": False}
+        with opened(chromium, served.url) as page:
+            expect(page.locator("#summary")).to_contain_text("alone: the store that other proxies share")
+
+
 def test_it_is_readable_by_those_who_do_not_see_it(chromium: Browser) -> None:
     with ServedPages(full()) as served, opened(chromium, served.url) as page:
         assert page.locator("html").get_attribute("lang") == "en"

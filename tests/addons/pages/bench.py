@@ -53,8 +53,15 @@ class Bench:
         commands = Commands(self.pool, overview, lambda _: Path(), self.notes.append)
         self.live: list[LiveCall] = []
         self.draining = False
+        self.store: Mapping[str, object] = {}
         self.views = Views(
-            overview, lambda: self.live, lambda: None, Redactor(), lambda: True, lambda: self.draining
+            overview,
+            lambda: self.live,
+            lambda: None,
+            Redactor(),
+            lambda: True,
+            lambda: self.draining,
+            {"store": lambda: self.store},
         )
         self.recent, self.metrics = Recent(), Metrics()
         current = Current(self.views.status, dict)

@@ -128,6 +128,7 @@ def test_the_state_of_now_is_read_from_the_pool() -> None:
     assert found.value("rotator_live_calls", state="streams") == 0
     assert found.value("rotator_waiting_calls") == 0
     assert KEY.format("one") not in found.text
+    assert "rotator_store" not in found.text
     assert page.kind.startswith("text/plain")
 
 
@@ -136,3 +137,13 @@ def test_two_proxies_in_one_process_do_not_share_a_registry() -> None:
     one.take([ended()])
     assert "rotator_calls_total{" in read(one).text
     assert "rotator_calls_total{" not in read(two).text
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_store_that_is_shared(is_up: bool) -> None:
+    bench = Bench()
+    bench.store = {"server": "cache:6379/0", "is_up": is_up, "proxies": 3, "commands": 42}
+    found = Read(exposition(Current(bench.views.status, dict))({}).body.decode())
+    assert found.value("rotator_store_up") == is_up
+    assert found.value("rotator_store_proxies") == 3
+    assert found.value("rotator_store_commands_total") == 42

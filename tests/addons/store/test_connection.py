@@ -263,3 +263,12 @@ class Wall:
 
     def move(self, seconds: float) -> None:
         self.off += seconds
+
+
+async def test_a_replica_is_used_once_it_is_master(store: RedisServer, tmp_path: Path) -> None:
+    with RedisServer(tmp_path, "--replicaof", "127.0.0.1", str(store.port)) as replica:
+        async with running(made(replica.url)) as one:
+            await until(lambda: bool(one.reason))
+            assert one.reason == "it is a replica, which cannot be written to: name its master"
+            replica.client().replicaof("no", "one")
+            await until(lambda: one.is_up)
