@@ -1,6 +1,7 @@
 # rotator as a service: the proxy on port 8080; its certificate authority and its state in the volume /data.
 #   docker build -t rotator .
 #   docker run -d --name rotator -p 127.0.0.1:8080:8080 -v rotator:/data -e OPENAI_API_KEY_1 rotator
+# `docker stop --time 90 rotator`: streams may end by themselves for [shutdown] drain_timeout seconds (60) before it ends.
 # Keys come as variables (-e, --env-file), the config as a mounted file: -v $PWD/rotator.toml:/data/rotator.toml:ro
 FROM python:3.13-slim
 

@@ -361,7 +361,8 @@ class Rotator:
             return False
         self._departure.block(flow)
         self._interception.strip(flow)
-        health = self._pages.own_host.health(flow)
+        if health := self._pages.own_host.health(flow):
+            unlist(flow)
         _answer(flow, health or flow.response or own_address(flow.request, self._registry, ctx.options))
         return True
 

@@ -70,9 +70,9 @@ class GracefulShutdown:
     async def _drain(self, seconds: float) -> None:
         self._begun()
         await self._draining.begin()
-        if self._is_busy():
+        if not self._is_over():
             log.info("stopping: what is under way has %g s; a second SIGTERM ends it now", seconds)
-        await _until(lambda: not self._is_busy(), seconds)
+        await _until(self._is_over, seconds)
         if left := self._answering.under_way():
             log.warning("stopping: %d calls were not over after %g s: they end with an error", left, seconds)
             self._answering.shut_down()
@@ -80,8 +80,10 @@ class GracefulShutdown:
         self._flows.leave()
         self._draining.close()
 
-    def _is_busy(self) -> bool:
-        return bool(self._draining.busy() or self._answering.under_way())
+    def _is_over(self) -> bool:
+        """Whether nothing is under way. Clients are let go meanwhile as they come to ask nothing."""
+        self._draining.let_go()
+        return not (self._draining.is_busy() or self._answering.under_way())
 
 
 async def _until(over: Callable[[], bool], seconds: float) -> None:

@@ -72,14 +72,16 @@ class Draining:
             server.close()
         ctx.options.update(server=False)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
-    def busy(self) -> int:
-        """How many connections something is under way on. Those are let go that can be."""
+    def let_go(self) -> None:
+        """Have those clients go elsewhere who ask nothing, and whose protocol has words for it."""
         for layer in [*self._layers]:
             if not layer.is_asked:
                 layer.let_go()
-        asked = {layer.client.id for layer in self._layers if layer.is_asked}
-        now = time.time()
-        return sum(one.client.id in asked or _is_active(one, now) for one in _handlers())
+
+    def is_busy(self) -> bool:
+        """Whether something is under way on any connection that is open."""
+        now, asked = time.time(), {layer.client.id for layer in self._layers if layer.is_asked}
+        return any(each.client.id in asked or _is_active(each, now) for each in _handlers())
 
     def close(self) -> None:
         """Hang up, so that nobody asks any more."""
