@@ -189,6 +189,8 @@ class Line:
         again: list[Command] = []
         while self._flight:
             found = await _outcome(wire)
+            if not self._flight:
+                return  # they were dropped meanwhile
             command = self._flight.popleft()
             self._seen = 0
             if command.script and isinstance(found, NotLoaded):

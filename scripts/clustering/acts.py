@@ -2,9 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from scripts.clustering.client import Job, Seen, conversations
+from scripts.clustering.client import PATIENCE, Job, Seen, conversations
 from scripts.clustering.cluster import Cluster
 from scripts.clustering.login import Endpoint
 from scripts.clustering.pools import BOUNDED, CONVERSING, COUNTED, HOSTS, KEYS, LOGIN, NAMES, PLACES, WINDOW
@@ -13,6 +14,9 @@ from scripts.clustering.report import Check, answered
 
 TURNS = 10
 """Calls of one conversation."""
+
+UNHURRIED = 0.6
+"""Seconds of an answer where it matters how soon proxies learn something."""
 
 KEPT_WITHIN = 0.1
 """Seconds after a 429 in which the other proxies learn of it."""
@@ -34,10 +38,19 @@ class Played:
 def conversing(cluster: Cluster, calls: int, at_once: int) -> Played:
     """Conversations, whose calls get to whichever proxy the balancer chooses."""
     names = [f"conversation-{number}" for number in range(calls // TURNS)]
-    seen, noted = _made(cluster, conversations(HOSTS[CONVERSING], names, TURNS), at_once)
+    with unhurried(cluster):
+        seen, noted = _made(cluster, conversations(HOSTS[CONVERSING], names, TURNS), at_once)
     heading = f"{calls} calls of {len(names)} conversations, {at_once} at once, on {len(KEYS)} keys in turn"
     held = answered(seen, calls), stays(noted), wandered(noted), fair(noted)
     return Played(heading, seen, noted, held)
+
+
+@contextmanager
+def unhurried(cluster: Cluster) -> Iterator[None]:
+    """Answers take longer, as real ones do: on few cores a hundred at once are more than proxies can do."""
+    seconds, cluster.provider.seconds = cluster.provider.seconds, UNHURRIED
+    yield
+    cluster.provider.seconds = seconds
 
 
 def bounded(cluster: Cluster, calls: int, at_once: int) -> Played:
@@ -48,13 +61,19 @@ def bounded(cluster: Cluster, calls: int, at_once: int) -> Played:
 
 
 def limited(cluster: Cluster, calls: int, at_once: int) -> Played:
-    """The provider refuses one key to all for some time."""
-    key = KEYS["key-3"]
-    cluster.provider.limit(CONVERSING, key, 60.0)
-    seen, noted = _made(cluster, (Job(HOSTS[CONVERSING]) for _ in range(calls)), at_once)
-    cluster.provider.limit(CONVERSING, key, 0.0)
-    heading = f"{calls} calls, {at_once} at once, one key is rate-limited"
+    """The provider refuses one key to all from the middle on."""
+    with unhurried(cluster):
+        seen, noted = _made(cluster, _limited_halfway(cluster, calls), at_once)
+    heading = f"{calls} calls, {at_once} at once, one key is rate-limited halfway"
     return Played(heading, seen, noted, (answered(seen, calls), kept(noted)))
+
+
+def _limited_halfway(cluster: Cluster, calls: int) -> Iterator[Job]:
+    key = KEYS["key-3"]
+    for number in range(calls):
+        if number == calls // 2:
+            cluster.provider.limit(CONVERSING, key, PATIENCE)
+        yield Job(HOSTS[CONVERSING])
 
 
 def counted(cluster: Cluster, calls: int, at_once: int) -> Played:

@@ -17,6 +17,12 @@ from scripts.soaking.client import Broken, Connection
 PATIENCE = 90.0
 """Seconds for one answer."""
 
+BETWEEN = 0.01
+"""Seconds between the first calls of two clients."""
+
+APART = 20
+"""How many conversations begin between two calls of one."""
+
 CALLS_EACH = 5
 """Calls of one connection. The next one goes to whichever proxy has the fewest."""
 
@@ -75,18 +81,21 @@ class Clients:
         """As `run`, inside a loop."""
         before, waiting = len(self.seen), iter(jobs)
         async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(self._work(waiting))
+            for number in range(at_once):
+                group.create_task(self._work(waiting, number))
         return self.seen[before:]
 
-    async def _work(self, jobs: Iterator[Job]) -> None:
-        """Call after call, on one connection for a few of the same host."""
-        connection, left, place = None, 0, ("", 0)
+    async def _work(self, jobs: Iterator[Job], number: int) -> None:
+        """Call after call, on one connection for a few of the same host. The workers begin one after another,
+        and do not all change connections at once."""
+        await asyncio.sleep(number * BETWEEN)
+        connection, left, place, first = None, 0, ("", 0), 1 + number % CALLS_EACH
         for job in jobs:
             if connection is None or connection.closed or not left or place != (job.host, job.port):
                 if connection is not None:
                     connection.leave()
-                connection, left, place = None, CALLS_EACH, (job.host, job.port)
+                connection, place = None, (job.host, job.port)
+                left, first = first, CALLS_EACH
             async with self._turns[job.conversation] if job.conversation else nullcontext():
                 connection = await self._call(job, connection)
             left -= 1
@@ -154,5 +163,6 @@ def body(job: Job) -> bytes:
 
 
 def conversations(host: str, names: Sequence[str], turns: int) -> Iterator[Job]:
-    """`turns` calls of each: all have had a turn before any has the next."""
-    return (Job(host, name) for _ in range(turns) for name in names)
+    """`turns` calls of each. They begin one after another, while those that have begun go on."""
+    order = sorted((begun + APART * turn, begun) for begun in range(len(names)) for turn in range(turns))
+    return (Job(host, names[begun]) for _, begun in order)

@@ -24,7 +24,7 @@ ALIVE = 10.0
 """Seconds after which the places of a proxy that is gone are free."""
 APART = 600.0
 """Seconds between two clocks."""
-LOST = 30
+LOST = 20
 """Answers of the store that are lost, one after another."""
 
 
@@ -95,7 +95,7 @@ def answers_lost(cluster: Cluster) -> Aside:
     ways = [*cluster.between.values()]
     for number in range(LOST):
         ways[number % len(ways)].lose_answer()
-        time.sleep(0.2)
+        time.sleep(0.3)
     lost = sum(way.lost for way in ways)
     return Aside(checks=[Check("answers lost", str(lost), lost >= LOST / 2)])
 
@@ -165,6 +165,7 @@ def happen(cluster: Cluster, fault: str, number: int) -> Happened:
     cluster.provider.seconds = ANSWER
     key = KEYS[f"key-{number}"]
     with Steady(cluster, fault) as load:
+        time.sleep(BEFORE)
         cluster.provider.limit(CONVERSING, key, 120.0)
         time.sleep(BEFORE)
         aside = does(cluster)

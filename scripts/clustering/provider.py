@@ -19,6 +19,7 @@ SAID = Said(tuple(f"word{number} " for number in range(PIECES)))
 """What is answered."""
 
 
+_GOLDEN = 0.618
 type Place = tuple[str, str]
 """A pool, and a key of it."""
 
@@ -44,7 +45,7 @@ class Noted:
 
 @dataclass(slots=True)
 class Provider:
-    """`seconds` is how long an answer takes. Called in the fake provider's thread; read in any."""
+    """`seconds` is how long an answer takes, about. Called in the fake provider's thread; read in any."""
 
     seconds: float = 0.1
     login: Endpoint = field(default_factory=Endpoint)
@@ -67,7 +68,7 @@ class Provider:
         if noted.limited:
             seconds = self._limits[noted.pool, noted.key][1]
             return call.speech.error(429, "Slow down.", (("retry-after", str(round(seconds))),))
-        return paced(call, self.seconds)
+        return paced(call, self.seconds * _varied(received.number))
 
     def _note(self, received: Received) -> Noted:
         _, proxy, pool, *_ = received.path.split("/")
@@ -96,6 +97,11 @@ class Provider:
         with self._lock:
             noted, self._noted = self._noted, []
         return noted
+
+
+def _varied(number: int) -> float:
+    """By which factor this answer takes longer: 0.75 to 1.25, so that not all end together."""
+    return 0.75 + number * _GOLDEN % 1.0 / 2
 
 
 def paced(call: Asked, seconds: float) -> Reply:
