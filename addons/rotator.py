@@ -33,7 +33,7 @@ from addons.credentials.pool import Pool
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
-from addons.mitm.messages import fit
+from addons.mitm.messages import fit, values_of
 from addons.oauth.logins import Logins
 from addons.oauth.shared import SharedTokens
 from addons.options import register
@@ -305,7 +305,7 @@ class Rotator:
         if intercepted is None:
             return self._pages.own_host.answer(flow)
         kept = self._answering.kept(flow, intercepted) if intercepted.operation is None else None
-        if kept is None and "upgrade" in flow.request.headers:
+        if kept is None and values_of(flow.request.headers, b"upgrade"):
             return self._websockets.answer(flow)
         return kept
 

@@ -16,7 +16,7 @@ from addons.call.forwarding import Forwarder
 from addons.call.passing import Fetching
 from addons.call.recognition import Intercepted, Interception, Unadmitted, error_response
 from addons.mitm.dispatch import Forwarding, Responder
-from addons.mitm.messages import headers_of, set_headers
+from addons.mitm.messages import headers_of, set_headers, values_of
 from addons.mitm.sink import Sink, answer_with
 from addons.records.journal import Journal
 from addons.records.record import user_of
@@ -145,7 +145,7 @@ class Departure:
             return forwarding
         if flow.request.raw_content is None:
             return self._kept_here(flow, intercepted, _TURNED)
-        if "content-encoding" in flow.request.headers:
+        if values_of(flow.request.headers, b"content-encoding"):
             return partial(self._when_decoded, flow, intercepted)
         return self._begun(flow, intercepted, flow.request.raw_content)
 

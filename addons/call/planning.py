@@ -2,8 +2,8 @@
 are asked."""
 
 import math
+import os
 import random
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -154,7 +154,7 @@ class Planner:
         assert protocol is not None
         assert operation is not None
         wire = request if body is None or body is request.body else replace(request, body=body)
-        call_id = secrets.token_hex(4)
+        call_id = os.urandom(4).hex()
         try:
             call = protocol.parse(call_id, operation, wire)
         except (MalformedRequest, RecursionError):
@@ -308,7 +308,7 @@ def _continuable(targets: Sequence[Target]) -> Sequence[Target]:
 def _reply(rule: Rule, turn: Turn) -> Reply:
     """What the answers to a turn are called where they are translated."""
     model = "" if rule.upstream_model else turn.call.model or ""
-    return Reply(ID_PREFIX + secrets.token_hex(12), model, int(time.time()), turn.previous)
+    return Reply(ID_PREFIX + os.urandom(12).hex(), model, int(time.time()), turn.previous)
 
 
 def _origin(route: Route, intercepted: Intercepted) -> Origin:

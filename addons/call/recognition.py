@@ -52,6 +52,7 @@ _PAGE = (
     'to let it use them, put its origin into [browsers] allow = ["https://..."] of the proxy\'s config'
 )
 _LONGEST_ORIGIN = 200
+_FROM_PAGES = frozenset({b"origin", b"sec-fetch-site"})
 _FOR_PROXIES = "proxy-authorization"
 _PASSWORDS = frozenset({_FOR_PROXIES, "cookie"})
 LONGEST_MEMORY = 1_000
@@ -420,10 +421,13 @@ def page_of(request: http.Request) -> str:
     Browsers say so themselves: `Origin`, which no page can change, and `Sec-Fetch-Site` where the former is
     missing (a GET without CORS). Neither is sent by an SDK.
     """
-    origin = request.headers.get("origin", "")
+    headers = request.headers
+    if _FROM_PAGES.isdisjoint([name.lower() for name, _ in headers.fields]):
+        return ""
+    origin = headers.get("origin", "")
     if origin:
         return "" if _authority_of(origin) == (request.pretty_host.lower(), request.port) else origin
-    site = request.headers.get("sec-fetch-site", "").lower()
+    site = headers.get("sec-fetch-site", "").lower()
     return UNNAMED if site in {"cross-site", "same-site"} else ""
 
 

@@ -45,6 +45,7 @@ from OpenSSL import SSL
 
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.client_http2 import ClientHttp2
+from addons.mitm.messages import values_of
 
 type Write = Callable[[bytes], bool]
 """Takes bytes to the client. Returns whether more may follow before its connection has drained."""
@@ -236,7 +237,8 @@ def _http2(connection: Http2Server, stream_id: int, below: Write) -> Write | Non
 
 def _is_chunked(connection: Http1Server) -> bool:
     assert connection.response is not None
-    return "chunked" in connection.response.headers.get("transfer-encoding", "").lower()
+    codings = values_of(connection.response.headers, b"transfer-encoding")
+    return b"chunked" in b",".join(codings).lower()
 
 
 # -- what is below it -------------------------------------------------------------------------------------

@@ -46,6 +46,12 @@ def headers_of(message: http.Request | http.Response) -> Headers:
     return tuple([(name.decode(*_AS_TEXT), value.decode(*_AS_TEXT)) for name, value in fields])
 
 
+def values_of(headers: http.Headers, name: bytes) -> list[bytes]:
+    """Of the fields called `name`, in small letters. mitmproxy's own way takes four times as long, and is of
+    text."""
+    return [value for each, value in headers.fields if each.lower() == name]
+
+
 def request_of(request: http.Request) -> WireRequest:
     """A request as it is now, with its body as it came: others may edit a flow later, and nothing of this."""
     return WireRequest(request.method, request.path, headers_of(request), request.raw_content or b"")

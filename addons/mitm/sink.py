@@ -35,6 +35,8 @@ from addons.mitm.direct import Hops, Outlet, Write, is_expected, join_writes
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a body that are kept for the inspector, and that wait for a hook which is paused."""
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
 LARGEST_PUSH = 1 << 18
 """Bytes that go down through the layers at once; then others have their turn."""
 
@@ -360,4 +362,4 @@ def hops_of(layers: Sequence[layer.Layer]) -> Hops:
 
 
 def is_framed(headers: http.Headers) -> bool:
-    return "content-length" in headers or "transfer-encoding" in headers
+    return not _FRAMING.isdisjoint([name.lower() for name, _ in headers.fields])

@@ -61,6 +61,7 @@ from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
 from addons.mitm.hooks import Attended
+from addons.mitm.messages import values_of
 from addons.mitm.sink import (
     BODY_LIMIT,
     Abort,
@@ -146,8 +147,8 @@ class RelayStream(ForwardedStream):
         `known`: so many bytes are not too many."""
         if self.client_state != self.state_consume_request_body:
             return
-        length = self.flow.request.headers.get("content-length", "")
-        size = max(len(self.request_body_buf), int(length) if length.isdecimal() else 0)
+        length = b",".join(values_of(self.flow.request.headers, b"content-length"))
+        size = max(len(self.request_body_buf), int(length) if length.isdigit() else 0)
         if size > known and (responder := self.flows.too_long(self.flow, size)):
             self.request_body_buf.clear()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
             self.client_state = self.state_discard_request_body

@@ -6,7 +6,6 @@ This is the one place where records are written, and the one where they are reda
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 
@@ -93,7 +92,7 @@ class Journal:
 
     def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""
-        flow.server_conn = copy(_connected(origin, reached))
+        flow.server_conn = _copied(_connected(origin, reached))
 
     def outcomes(self) -> Mapping[str, Mapping[str, int]]:
         """See `Tally.outcomes`."""
@@ -182,6 +181,13 @@ def _asked(record: Record, summary: Summary, now: float) -> Server | None:
         server = _server(origin, before[-1] if before else now - summary.seconds)
     server.timestamp_end = last
     return server
+
+
+def _copied(server: Server) -> Server:
+    """As `copy.copy`, in a tenth of the time."""
+    found = Server.__new__(Server)
+    vars(found).update(vars(server))
+    return found
 
 
 @lru_cache

@@ -77,10 +77,12 @@ class OpenAIChat:
         body = call.body
         kinds = [text_at(tool, "type") for tool in objects_at(body, "tools")]
         hosted = [kind for kind in kinds if kind and kind not in _CLIENT_TOOLS]
-        thinks = not _ABOUT_THINKING.isdisjoint(body)
+        thinks, session = not _ABOUT_THINKING.isdisjoint(body), text_at(body, "prompt_cache_key") or None
+        if not (thinks or session or hosted or "web_search_options" in body):
+            return call
         return replace(
             call,
-            session=text_at(body, "prompt_cache_key") or None,
+            session=session,
             reasoning=_reasoning(body) if thinks else Reasoning.UNSAID,
             effort=effort_said(thinking_of(body)) if thinks else "",
             hosted=bool(hosted) or "web_search_options" in body,
