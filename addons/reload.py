@@ -117,6 +117,7 @@ class Control:
         self._answering.silences.stop()
         await self._logins.close()
         await self._answering.close()
+        await self._answering.responses.close()
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
         self._journal.settle()  # what was used is counted in the store too

@@ -114,6 +114,11 @@ class Responses:
         self.storage = Storage(keeper_at(option, Path.cwd()), self._clock, bounds)
         self._option = option
 
+    async def close(self) -> None:
+        """The proxy ends."""
+        if self._shared is not None:
+            await self._shared.close()
+
     # -- a call begins --------------------------------------------------------------------------------
 
     def turn(self, call: Call, scope: str) -> Turn | Missing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from addons.responses import shared
 from addons.responses.kept import Missing, Responses, Turn
 from addons.responses.storage import Memory, Storage
 from addons.store.connection import Connection
@@ -170,7 +171,7 @@ async def test_what_is_deleted_anywhere_is_gone_everywhere(
     assert (await here.look(name(1)))[0] == 404
     assert isinstance(await there.turn(1), Missing)
     here.keep(stored(1))
-    await until(lambda: here.store.sent > 0)
+    await settled(here)
     assert (await there.look(name(1)))[0] == 404, "it stays deleted"
     assert store.client().get("rotator:responses:bytes") == "0"
 
@@ -196,12 +197,27 @@ async def test_items_are_found_by_their_ids(two: tuple[House, House]) -> None:
     assert [item["content"] for item in objects_at(found.body, "input")] == ["Hello"]
 
 
+async def test_a_long_one_goes_piece_by_piece(
+    two: tuple[House, House], store: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "PIECE", 1000)
+    here, there = two
+    said = "".join(f"{number:07}" for number in range(5000))
+    here.keep(stored(1))
+    here.keep(stored(2, 1, said))
+    here.keep(stored(3, 2))
+    assert isinstance(await there.turn(3), Turn)
+    assert there.responses.storage.find(SCOPE, name(2)) == here.responses.storage.find(SCOPE, name(2))
+    assert not store.client().keys("rotator:part:*")
+
+
 # -- bounds -----------------------------------------------------------------------------------------------
 
 
 async def settled(one: House) -> None:
-    """All that was asked of the store is answered."""
-    await one.store.command("PING")
+    """All that it keeps is in the store."""
+    found = one.responses.shared
+    await until(lambda: found is not None and not found._tasks)
 
 
 async def test_those_used_longest_ago_go_first(store: RedisServer) -> None:
@@ -291,6 +307,22 @@ async def test_a_store_that_lost_all_is_given_it_again(two: tuple[House, House],
     assert isinstance(await there.turn(2), Turn)
 
 
+async def test_responses_are_shared_from_when_the_config_wants_it(store: RedisServer) -> None:
+    async with house(store.url) as one, house(store.url) as other:
+        one.responses.configure("", Bounds())
+        one.responses.storage.keep(stored(1))
+        one.responses.configure("", Bounds(), shared=True)
+        assert isinstance(await other.turn(1), Turn)
+
+
+async def test_what_was_kept_last_outlives_its_proxy(store: RedisServer) -> None:
+    async with house(store.url) as one:
+        one.keep(stored(1))
+        await one.responses.close()
+    async with house(store.url) as other:
+        assert isinstance(await other.turn(1), Turn)
+
+
 async def test_nothing_is_shared_unless_the_config_wants_it(store: RedisServer) -> None:
     async with house(store.url) as one:
         one.responses.configure("", Bounds())
@@ -299,5 +331,4 @@ async def test_nothing_is_shared_unless_the_config_wants_it(store: RedisServer) 
         missing = one.responses.turn(continuing(2), SCOPE)
         assert isinstance(missing, Missing)
         assert one.responses.lacks("GET", f"/v1/responses/{name(2)}", SCOPE) == ""
-        await settled(one)
     assert not store.client().keys("rotator:r*:*")
