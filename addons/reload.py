@@ -122,6 +122,7 @@ class Control:
         await self._keeper.stop()
         self._journal.settle()  # what was used is counted in the store too
         self._totals.flush()
+        self._answering.users.flush()
         await self._roster.leave()
         await self._store.stop()
         await self._values.stop()

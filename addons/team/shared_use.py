@@ -11,6 +11,7 @@ from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
 
+from addons.runtime.clock import Later, by_the_loop
 from addons.store.connection import Connection
 from addons.store.line import Answer, Argument
 from addons.store.roster import Roster
@@ -35,25 +36,33 @@ class Counted(NamedTuple):
     use: Use
 
 
-type Own = Callable[[], Iterable[tuple[str, Use]]]
-"""What each user with caps used here today."""
+GATHER = 1.0
+"""Seconds after which the others know at the latest what was used here."""
 
 
 class SharedUse:
     """Knows nothing where no store is configured."""
 
-    def __init__(self, connection: Connection, roster: Roster, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        roster: Roster,
+        clock: Callable[[], float],
+        later: Later = by_the_loop,
+    ) -> None:
         """`clock` is the pool's."""
-        self._connection, self._roster, self._clock = connection, roster, clock
-        self._own: Own = tuple
+        self._connection, self._roster, self._clock, self._later = connection, roster, clock, later
+        self._users: Callable[[], Iterable[str]] = tuple
+        self._own: Callable[[str], Use] = lambda _: Use()
+        self._changed: set[str] = set()
         self._day, self._version = "", 0
         self._others: dict[str, dict[str, Counted]] = {}  # by user and proxy
         self._when_lost: dict[str, Use] = {}
         self._written: dict[str, Use | None] = {}  # None: nobody knows whether it was
 
-    def begin(self, own: Own) -> None:
-        """Once; `own` is asked whenever the store is there again, or lost."""
-        self._own = own
+    def begin(self, users: Callable[[], Iterable[str]], own: Callable[[str], Use]) -> None:
+        """Once: `users` are those with caps, `own` is what one of them used here today."""
+        self._users, self._own = users, own
         self._connection.subscribe(TOPIC, self._heard)
         self._connection.on_up(self._register)
         self._connection.on_down(self._lost)
@@ -97,17 +106,27 @@ class SharedUse:
         self._written[user] = own
         return True
 
-    def note(self, user: str, own: Use) -> None:
+    def note(self, user: str) -> None:
         """What `user` used here may have changed."""
-        if self._connection.is_up and self._written.get(user, Use()) != own:
-            args = self._args(user, own)
-            self._written[user] = own
-            self._connection.ask(_COUNT, [self._key(user)], args, partial(self._take, user))
+        if self._connection.is_up:
+            if not self._changed:
+                self._later(GATHER, self.flush)
+            self._changed.add(user)
+
+    def flush(self) -> None:
+        """Write what has changed."""
+        changed, self._changed = self._changed, set()
+        for user in changed:
+            own = self._own(user)
+            if self._connection.is_up and self._written.get(user, Use()) != own:
+                args = self._args(user, own)
+                self._written[user] = own
+                self._connection.ask(_COUNT, [self._key(user)], args, partial(self._take, user))
 
     # -- what comes ---------------------------------------------------------------------------------------
 
     async def _register(self) -> None:
-        own = [*self._own()]
+        own = [(user, self._own(user)) for user in self._users()]
         self._when_lost.clear()
         asked = (self._connection.call(_COUNT, [self._key(user)], self._args(user, use)) for user, use in own)
         for (user, _), answer in zip(own, await asyncio.gather(*asked), strict=True):
@@ -115,7 +134,8 @@ class SharedUse:
         self._written = dict(own)
 
     def _lost(self) -> None:
-        self._when_lost = dict(self._own())
+        self._changed.clear()
+        self._when_lost = {user: self._own(user) for user in self._users()}
 
     def _heard(self, body: Any) -> None:
         match body:

@@ -26,7 +26,8 @@ class Users:
         self._used: dict[str, Use] = {}
         self._earlier: dict[str, Use] = {}
         self._open: Counter[str] = Counter()
-        shared.begin(self._every)
+        self._ending: Counter[str] = Counter()  # of the open ones, those that are counted as used already
+        shared.begin(self._every, self._own)
 
     def configure(self, caps: Mapping[str, Caps], kept: Kept) -> None:
         """`caps`: by `folded` names. What those used today who have had none is looked up in `kept`."""
@@ -57,7 +58,12 @@ class Users:
         try:
             yield None
         finally:
-            self._open[name] -= 1
+            self._settle()
+            self._over(name)
+
+    def _over(self, name: str) -> None:
+        self._open[name] -= 1
+        self._ending[name] = min(max(self._ending[name] - 1, 0), self._open[name])
 
     async def _begun(self, user: str, name: str, caps: Caps) -> Fault | None:
         """Counts a call of `user`, unless it is refused."""
@@ -68,7 +74,7 @@ class Users:
             fault = await self._refusal(user, name, caps)
         except BaseException:  # the client has left
             self._open[name] -= 1
-            self._shared.note(name, self._own(name))
+            self._shared.note(name)
             raise
         if fault is not None:
             self._open[name] -= 1
@@ -94,8 +100,9 @@ class Users:
                 changed.add(name)  # also by a call that nobody was asked for, and that is over
             if entry.attempts and name in self._caps:
                 self._used[name] = self._used.get(name, Use()) + _use_of(entry)
+                self._ending[name] = min(self._ending[name] + 1, self._open[name])
         for name in changed:
-            self._shared.note(name, self._own(name))
+            self._shared.note(name)
 
     def status(self) -> Iterator[dict[str, Any]]:
         """What each user with caps has used today, and when the day is over."""
@@ -110,13 +117,17 @@ class Users:
                 "seconds": round(left_of_day(now)),
             }
 
-    def _every(self) -> Iterator[tuple[str, Use]]:
+    def flush(self) -> None:
+        """Write to the store what was used here."""
+        self._shared.flush()
+
+    def _every(self) -> Iterable[str]:
         self._today()
-        return ((name, self._own(name)) for name in self._caps)
+        return self._caps
 
     def _own(self, name: str) -> Use:
         """What was used here, calls under way included."""
-        return self._used.get(name, Use()) + Use(requests=self._open[name])
+        return self._used.get(name, Use()) + Use(requests=self._open[name] - self._ending[name])
 
     def _use(self, name: str) -> Use:
         """What was used anywhere."""

@@ -68,16 +68,19 @@ async def test_no_more_is_let_in_than_allowed_however_many_ask_at_once(store: Re
 async def test_a_call_that_nobody_was_asked_for_is_given_back(store: RedisServer) -> None:
     async with nodes(store, 2) as (one, other):
         assert all([await one.call(attempts=0) for _ in range(30)])
+        one.users.flush()
         assert sum([await other.call() for _ in range(12)]) == 10
 
 
 async def test_what_a_call_used_is_heard_by_the_others(store: RedisServer) -> None:
     async with nodes(store, 2, {"alice": Caps(tokens=100, cost=1.0)}) as (one, other):
         await one.call(tokens=60)
+        one.users.flush()
         await until(lambda: other.used["tokens"] == 60)
         assert other.used == {"requests": 1, "tokens": 60, "cost": 0.25}
         assert await other.call(tokens=40)
         assert not await other.call()
+        other.users.flush()
         assert not await one.call()
 
 

@@ -56,7 +56,7 @@ def test_a_request_more_than_allowed_is_refused() -> None:
     fault = bench.call("alice")
     assert fault is not None
     assert fault.message.startswith("alice has used all that this proxy allows (calls a day: 2)")
-    assert bench.settled == 3
+    assert bench.settled == 5
 
 
 def test_a_refused_call_counts_for_nothing() -> None:
@@ -97,6 +97,30 @@ def test_calls_under_way_count() -> None:
 
     limited = Bench({"alice": Caps(requests=1)}).users
     asyncio.run(two_at_once())
+
+
+def test_a_call_that_is_counted_before_it_is_over_counts_once() -> None:
+    async def several() -> None:
+        async with limited.admitted("alice") as first:
+            assert first is None
+            limited.take([ended(user="alice")])
+            assert used() == 1
+            async with limited.admitted("alice") as second:
+                assert second is None
+                assert used() == 2
+                limited.take([ended(user="alice")] * 2)  # one began before it had a limit
+                assert used() == 3
+        assert used() == 3
+        async with limited.admitted("alice"):
+            assert used() == 4
+
+    def used() -> int:
+        (alice,) = limited.status()
+        found: int = alice["used"]["requests"]
+        return found
+
+    limited = Bench({"alice": Caps(requests=9)}).users
+    asyncio.run(several())
 
 
 def test_a_call_that_fails_is_over_too() -> None:
