@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import batched, islice
+from itertools import islice
 from pathlib import Path
 
 from addons.credentials.pool import Pool
@@ -161,9 +161,9 @@ class Keeper:
             found |= self._turns()
         if due:
             self._gather(now)
+            self._written = now if self._pending else self._written
             found |= self._pending
             self._pending, self._urgent = NOTHING, False
-            self._written = now if found else self._written
         return found
 
     def _turns(self) -> dict[Key, Entry]:
@@ -228,8 +228,9 @@ class Keeper:
                 store.lost()
 
     async def _exchange_all(self, store: SharedStore, *, emptied: bool) -> None:
-        found = await store.load()
-        for part in _parts(found):
+        found = dict[Key, Entry]()
+        for part in await store.load():
+            found |= part
             self._forget(store, part)
             self._take(part)
             await asyncio.sleep(0)
@@ -289,12 +290,8 @@ class Keeper:
             self._store.moved(seconds)
 
 
-_PART = 1000
-"""Entries that are heeded, or written, before anything else goes on."""
-
-
-def _parts(found: Entries) -> Iterator[Entries]:
-    return map(dict, batched(found.items(), _PART))
+_PART = 500
+"""Conversations that are written before anything else goes on."""
 
 
 def _apart(own: Entries, found: Entries) -> Entries:

@@ -7,24 +7,23 @@ from addons.store.connection import Connection
 from addons.store.line import Answer
 from addons.store.script import Script, script
 from rewrite.credentials.counters import Total
-from rewrite.credentials.entries import Entry, Key
+from rewrite.credentials.entries import Entries
 from rewrite.credentials.packed import unpacked
 from rewrite.credentials.stored import Subject, used
 
 _PAGE, _PAGE_OF_COUNTS = script("page"), script("counts")
-_FACTS, _COUNTS = 1000, 100
+_FACTS, _COUNTS = 500, 100
 """Facts, and hashes of counts, on a page."""
 
 
-async def facts(connection: Connection, index: str, most: int) -> list[tuple[Key, Entry]]:
-    """What an index names, the latest first. What is none of ours, or of a later version, is passed over.
-    Raises StoreError."""
-    found: list[tuple[Key, Entry]] = []
+async def facts(connection: Connection, index: str, most: int) -> list[Entries]:
+    """What an index names, in parts, the latest first. What is none of ours, or of a later version, is passed
+    over. Raises StoreError."""
+    found: list[Entries] = []
     async for page in _pages(connection, _PAGE, index, "e:", _FACTS):
-        for name, text in page:
-            if isinstance(text, bytes) and (one := unpacked(name, text)):
-                found.append(one)
-        if len(found) >= most:
+        read = (unpacked(name, text) for name, text in page if isinstance(text, bytes))
+        found.append(dict(filter(None, read)))
+        if len(found) * _FACTS >= most:
             break
     return found
 

@@ -208,11 +208,12 @@ class SharedStore:
 
     # -- the store is there, or lost ------------------------------------------------------------------------
 
-    async def load(self) -> Entries:
-        """What is in the store, but for counts; the oldest conversations first. Raises StoreError."""
+    async def load(self) -> Sequence[Entries]:
+        """What is in the store, in parts, but for counts; of conversations the oldest first. Raises
+        StoreError."""
         self._early, self._is_joined, self._facts, self._totals = [], False, {}, {}
         found = await facts(self._connection, "facts", MOST_CONVERSATIONS)
-        return dict([*found, *reversed(await facts(self._connection, "recent", MOST_CONVERSATIONS))])
+        return [*found, *reversed(await facts(self._connection, "recent", MOST_CONVERSATIONS))]
 
     async def load_counts(self, *, emptied: bool) -> Entries:
         """What others have counted since they were heard, by what is in the store now. `emptied`: it lost

@@ -359,3 +359,14 @@ async def test_other_settings_may_name_another_store_or_none(
             one.configure(KEYS)
             assert one.next() == pytest.approx(300.0, abs=1.0)
             assert two.next() == "two"
+
+
+async def test_a_call_is_written_at_once_with_all_that_is_known_of_it(store: RedisServer) -> None:
+    client = store.client()
+    async with proxies(store, 2, rotation=Rotation.ROUND_ROBIN) as (one, two):
+        before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        one.serve(session="a")
+        await until(lambda: two.pool.states["p"].state("one").last is not None)
+        assert two.pool.conversations.sessions.count(two.clock())
+        assert two.pool.states["p"].wheel.used
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
