@@ -19,6 +19,9 @@ BEAT, ALIVE = 3.0, 10.0
 _STEADY = 4
 """So many signs of life in a row that were in time, until others are removed."""
 
+_AFTER = 0.01
+"""Seconds after which one that is over is looked for."""
+
 _BEAT, _LEAVE = script("beat"), script("leave")
 _GONE = "gone"
 
@@ -37,6 +40,7 @@ class Roster:
         self._steady = 0
         self._has_left = False
         self._is_due = asyncio.Event()
+        self._wait = BEAT
         self._on_gone: list[Callable[[], None]] = []
         self._on_return: list[Callable[[], None]] = []
         connection.subscribe(_GONE, self._hear)
@@ -86,13 +90,13 @@ class Roster:
                 _call(self._on_return)
 
     async def _until_due(self) -> bool:
-        """Whether it is before its time: others have left, so that there are fewer."""
+        """Whether it is before its time: another has left, or is over before that."""
         self._is_due.clear()
         try:
-            async with asyncio.timeout(BEAT):
+            async with asyncio.timeout(self._wait):
                 return await self._is_due.wait()
         except TimeoutError:
-            return False
+            return self._wait < BEAT
 
     async def _beat(self) -> bool:
         """Whether it was known to be alive. Raises StoreError."""
@@ -108,8 +112,9 @@ class Roster:
 
     def _heed(self, found: Answer) -> bool:
         match found:
-            case [_, _, int(peers), int(rank), int(was_known), int(has_meta), *gone]:
+            case [_, _, int(peers), int(rank), int(was_known), int(has_meta), int(over), *gone]:
                 self.peers, self.rank = max(peers, 1), rank
+                self._wait = min(BEAT, over / 1000 + _AFTER) if over >= 0 else BEAT
             case _:
                 raise StoreLost("it answers what no script of ours does")
         if not has_meta:

@@ -2,7 +2,8 @@
 -- KEYS: the zset of proxies, meta. ARGV: id of the proxy, milliseconds that it stays alive, whether it may remove
 -- those that are over (1 or 0), prefix, channel.
 -- Answers seconds and microseconds of the server's clock, how many are alive, its rank among them, whether it was
--- known to be alive (1 or 0), whether the store still has its meta (1 or 0), and the ids that were removed.
+-- known to be alive (1 or 0), whether the store still has its meta (1 or 0), in how many milliseconds another one is
+-- over that does not say so again (-1: there is none), and the ids that were removed.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local mine = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -19,7 +20,13 @@ if known and ARGV[3] == '1' then
     redis.call('PUBLISH', ARGV[5], cjson.encode({ARGV[1], 'gone', gone}))
   end
 end
-local alive = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%.0f', now), '+inf')
+local marks, alive, over = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%.0f', now), '+inf', 'WITHSCORES'), {}, -1
+for at = 1, #marks, 2 do
+  alive[#alive + 1] = marks[at]
+  if over < 0 and marks[at] ~= ARGV[1] then
+    over = tonumber(marks[at + 1]) - now
+  end
+end
 table.sort(alive)
 local rank = 0
 for place, proxy in ipairs(alive) do
@@ -27,4 +34,5 @@ for place, proxy in ipairs(alive) do
     rank = place - 1
   end
 end
-return {time[1], time[2], #alive, rank, known and 1 or 0, redis.call('EXISTS', KEYS[2]), unpack(gone)}
+local meta = redis.call('EXISTS', KEYS[2])
+return {time[1], time[2], #alive, rank, known and 1 or 0, meta, over, unpack(gone)}

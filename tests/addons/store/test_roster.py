@@ -67,11 +67,16 @@ async def test_one_that_leaves_is_gone_at_once_with_what_it_held(store: RedisSer
         assert store.client().zrange("rotator:proxies", 0, -1) == [other.connection.proxy]
 
 
-async def test_one_that_is_silent_is_removed_with_what_it_held(store: RedisServer) -> None:
+async def test_one_that_is_silent_is_removed_with_what_it_held_when_it_is_over(
+    store: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = store.client()
-    client.zadd("rotator:proxies", {"dead": time() * 1000 - 1})
-    client.hset("rotator:held:dead", "openai\nwork\nmark", 2)
+    monkeypatch.setattr(rosters, "ALIVE", 100.0)
     async with proxies(store.url, 2) as (one, other):
+        await asyncio.sleep(rosters.BEAT * 8)  # both are steady
+        client.zadd("rotator:proxies", {"dead": time() * 1000 + 400})
+        client.hset("rotator:held:dead", "openai\nwork\nmark", 2)
+        monkeypatch.setattr(rosters, "BEAT", 100.0)  # so that no usual sign of life finds it
         await until(lambda: one.gone == 1 and other.gone == 1)
         assert not client.exists("rotator:held:dead")
         assert client.zcard("rotator:proxies") == 2
