@@ -17,6 +17,7 @@ from rewrite.credentials.credential import Credential
 from rewrite.credentials.learning import UNSTATED
 from rewrite.credentials.rules import LATER, RULES, CredentialRequest
 from rewrite.credentials.settling import COOLDOWNS, MODEL_COOLDOWN, Attempted, CooldownRule, Extent, settle
+from rewrite.credentials.sharing import STILL_HELD
 from rewrite.credentials.state import PoolState
 from rewrite.credentials.windows import STEPS, Period, Unit, Window
 from rewrite.values.key_refusal import REMEDIES
@@ -50,7 +51,14 @@ _RULES: Mapping[str, tuple[str, str]] = {
         "a window of its `windows` is full, or one of its `caps` is reached",
         "until some of it is free",
     ),
-    "_full": ("it has `max_concurrency` calls in flight", "until one of them ends"),
+    "_unknown": (
+        "it has limits that other proxies count too (`[state] url`), and this one has just started",
+        "until their store answers, or cannot be reached",
+    ),
+    "_full": (
+        "it has `max_concurrency` calls in flight, those of other proxies included",
+        "until one of them ends",
+    ),
     "_refused": ("it refused this call already", "for this call"),
     "_resting": ("it was rate-limited in this call", "until the wait that the call keeps is over"),
     "_asked_already": ("the call has asked it, and asks others only", "for this attempt"),
@@ -105,7 +113,17 @@ CALLS = 10
 
 def document() -> str:
     """The whole file."""
-    parts = (_who_may(), _order(), _modes(), _sessions(), _cooldowns(), _limits(), _pauses(), _waiting())
+    parts = (
+        _who_may(),
+        _order(),
+        _modes(),
+        _sessions(),
+        _cooldowns(),
+        _limits(),
+        _pauses(),
+        _waiting(),
+        _several(),
+    )
     return "\n".join([_OPENING, *(line for part in parts for line in part)]).rstrip() + "\n"
 
 
@@ -252,6 +270,23 @@ def _waiting() -> Iterator[str]:
         call waits: first come first served, at most `queue_limit` (of a provider) of them. It is let in when
         a place is free or a cooldown ends, one by one. Otherwise it is answered 429 with the soonest time in
         `Retry-After`."""
+    )
+
+
+def _several() -> Iterator[str]:
+    yield "\n## Several proxies\n"
+    yield _wrapped(
+        """Proxies with one `[state] url` rotate as one. `max_concurrency`, `windows` and `caps` hold for all
+        of them together, and one alone probes a provider: a call that needs any of these asks the store
+        before its attempt, for at most 50 ms. A place that is free again goes to the call that has waited
+        longest, at whichever proxy; those of a proxy that died are free after 10 s."""
+    )
+    yield ""
+    yield _wrapped(
+        f"""While the store does not answer, each proxy goes on from what it knows: with `max_concurrency`
+        divided by their number, but one place at least, and as if each other one used as much of the
+        windows as it does itself. What others held when it was lost counts for {_time(STILL_HELD)} more. What
+        was used meanwhile is merged when it is back."""
     )
 
 

@@ -6,7 +6,7 @@ the places, as if each other one used as much as it does itself. All commands go
 order of being asked for, so that what is registered takes in all that was asked before.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -70,6 +70,9 @@ class Store(Protocol):
     def is_configured(self) -> bool: ...
 
     @property
+    def is_beginning(self) -> bool: ...
+
+    @property
     def prefix(self) -> str: ...
 
     def ask(
@@ -84,6 +87,8 @@ class Store(Protocol):
     ) -> None: ...
 
     def subscribe(self, topic: str, heard: Callable[[object], None]) -> None: ...
+
+    def during(self, task: Callable[[], Coroutine[None, None, None]]) -> None: ...
 
     def on_down(self, callback: Callable[[], None]) -> None: ...
 
@@ -130,10 +135,11 @@ class Places:
     ) -> None:
         self._store, self._roster, self._copy = store, roster, copy
         self._clock, self._later = clock, later
-        self._is_alone, self._is_silent = True, False
+        self._is_alone, self._is_silent, self._is_beginning = True, False, False
         self._registered = 0
         self._asked_for: set[str] = set()
         store.subscribe(TOPIC, self._heard)
+        store.during(self._up)
         store.on_down(self._down)
         roster.on_gone(self._freed)
         roster.on_return(self._register)
@@ -146,7 +152,7 @@ class Places:
         should_be_alone = store.is_configured and (self._is_silent or not store.is_up)
         if self._is_alone and not should_be_alone:
             self._come_back()
-        elif should_be_alone and not self._is_alone:
+        elif should_be_alone and (not self._is_alone or self._is_beginning is not store.is_beginning):
             self._go_alone()
         return store.is_up and not self._is_alone
 
@@ -155,13 +161,17 @@ class Places:
         if not self.look() and self._is_alone:
             self._go_alone()
 
+    async def _up(self) -> None:
+        self.look()
+
     def _down(self) -> None:
         self._is_silent = False
         self.look()
 
     def _go_alone(self) -> None:
-        self._is_alone = True
-        self._copy.revised(partial(left_alone, peers=self._roster.peers))
+        self._is_alone, self._is_beginning = True, self._store.is_beginning
+        peers = 0 if self._is_beginning else self._roster.peers
+        self._copy.revised(partial(left_alone, peers=peers, now=self._clock()))
 
     def _come_back(self) -> None:
         self._is_alone = False

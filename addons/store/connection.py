@@ -93,6 +93,11 @@ class Connection:
         return self._shared is not None
 
     @property
+    def is_beginning(self) -> bool:
+        """Whether nobody knows yet if it can be asked: the first attempt has come to nothing so far."""
+        return self.is_configured and not (self.was_up or self.reason)
+
+    @property
     def prefix(self) -> str:
         """What the names of all keys begin with."""
         return self._shared.prefix if self._shared else ""

@@ -104,7 +104,7 @@ def _counts(state: CredentialState, window: Window, scope: str) -> Counts:
     """Without the store it is assumed that each other proxy uses as much as this one."""
     key, alone = (window.key, scope), state.alone
     counts = state.used.get(key, ())
-    return counts if alone is None else extrapolated(counts, alone.used.get(key, ()), alone.peers)
+    return counts if alone is None else extrapolated(counts, alone.used.get(key, ()), max(alone.peers, 1))
 
 
 def _full_until(

@@ -131,11 +131,18 @@ def _limited(one: Credential, state: CredentialState, request: CredentialRequest
     return Block(Blocked.COOLING, partial(found.why, now), found.until) if found else None
 
 
+def _unknown(_one: Credential, state: CredentialState, _for: CredentialRequest, now: float) -> Block | None:
+    """What other proxies use of it. It takes a moment after the start of this one."""
+    if state.alone is None or state.alone.peers:
+        return None
+    return Block(Blocked.FULL, "is shared with other proxies, whose store is asked first", now + PLACE_WAIT)
+
+
 def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now: float) -> Block | None:
     most = one.max_concurrency
     if most is None:
         return None
-    share = most if state.alone is None else max(1, most // state.alone.peers)
+    share = most if state.alone is None else max(1, most // max(1, state.alone.peers))
     elsewhere = max(state.elsewhere.at(now), most - share)
     if state.in_flight + elsewhere < most:
         return None
@@ -178,6 +185,7 @@ RULES: tuple[Rule, ...] = (
     _model_denied,
     _of_another_tool,
     _limited,
+    _unknown,
     _full,
     _refused,
     _resting,

@@ -194,13 +194,24 @@ def nothing_elsewhere(pool: PoolState) -> PoolState:
 # -- without the store -------------------------------------------------------------------------------------
 
 
-def left_alone(pool: PoolState, peers: int) -> PoolState:
-    """The store does not answer, which so many proxies share, this one included."""
+def left_alone(pool: PoolState, peers: int, now: float) -> PoolState:
+    """The store does not answer, which so many proxies share: see `Alone`."""
     for one in pool.credentials:
         state = pool.state(one.name)
-        if state.alone is None and (one.counted or one.max_concurrency is not None):
-            pool = pool.with_state(one.name, structs.replace(state, alone=Alone(peers, state.used)))
+        used = state.alone.used if state.alone else state.used
+        if one.counted or one.max_concurrency is not None:
+            elsewhere = _still_held(state.elsewhere, now)
+            alone = structs.replace(state, alone=Alone(peers, used), elsewhere=elsewhere)
+            pool = pool.with_state(one.name, alone)
     return pool
+
+
+STILL_HELD = 2.0
+"""Seconds for which it is assumed that others hold what they held when the store was lost."""
+
+
+def _still_held(known: Elsewhere, now: float) -> Elsewhere:
+    return replace(known, until=now + STILL_HELD) if known.at(now) else known
 
 
 def together(pool: PoolState) -> PoolState:

@@ -72,7 +72,8 @@ class Alone:
     """The store that several proxies share does not answer: each goes on with its share."""
 
     peers: int
-    """How many proxies there are, this one included."""
+    """How many proxies there are, this one included. 0: the store is asked for the first time, so that nobody
+    knows yet."""
     used: Mapping[tuple[str, str], Counts]
     """What was used when it last answered, as in `CredentialState`."""
 

@@ -82,7 +82,7 @@ async def several(
         for one in members:
             await stack.enter_async_context(running(one.store))
         for one in members:
-            await until(lambda one=one: one.store.is_up is up)  # type: ignore[misc]  # mypy knows no such default
+            await until(lambda one=one: one.store.is_up is up and not one.store.is_beginning)  # type: ignore[misc]  # mypy knows no such default
             one.places.look()
         for one in members:
             one.roster.peers = count  # as they know after seconds

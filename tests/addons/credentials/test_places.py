@@ -19,8 +19,8 @@ from rewrite.credentials.sharing import nothing_elsewhere
 from rewrite.credentials.windows import Period, Unit, Window
 from rewrite.values.events import Release
 from rewrite.values.outcome import Abandoned, Completed
-from tests.addons.credentials.several import Member, several
-from tests.addons.store.connecting import until
+from tests.addons.credentials.several import Member, member, several
+from tests.addons.store.connecting import running, until
 from tests.redis_server import WITHOUT, RedisServer
 
 pytestmark = WITHOUT
@@ -272,6 +272,29 @@ async def test_a_proxy_that_starts_without_the_store_serves(tmp_path: Path) -> N
     async with several("redis://127.0.0.1:1", FOUR, count=1, up=False) as (one,):
         assert one.pool.states["p"].state("one").alone
         assert isinstance(await one.acquire(), Lease)
+
+
+async def test_a_proxy_that_starts_asks_before_it_serves(store: RedisServer) -> None:
+    async with several(store.url, FOUR, count=1) as (one,):
+        for _ in range(4):
+            await one.take()
+        other = member(store.url, FOUR)
+        none = await other.acquire()
+        assert isinstance(none, Unavailable)
+        assert none.keys == ("p/one is shared with other proxies, whose store is asked first",)
+        async with running(other.store):
+            await until(lambda: other.store.is_up)
+            assert isinstance(await other.acquire(), Unavailable)
+
+
+async def test_a_call_that_waits_for_the_store_is_let_in_when_it_is_there(store: RedisServer) -> None:
+    one = member(store.url, FOUR)
+    waiting = asyncio.create_task(one.wait())
+    await until(lambda: len(one.pool.queues) == 1)
+    began = monotonic()
+    async with running(one.store):
+        assert isinstance(await waiting, Lease)
+        assert monotonic() - began < 0.9
 
 
 async def test_a_store_that_stands_still_holds_nobody_up_and_counts_right_afterwards(
