@@ -1,41 +1,29 @@
 """Notices that a file changed, by looking once a second."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-INTERVAL = 1.0
+from addons.runtime.repeated import INTERVAL, Repeated
 
 type Signature = tuple[int, ...] | None
 
 
-class Watch:
+class Watch(Repeated):
     """Awaits `changed` when one of the files is not what it was."""
 
     def __init__(self, changed: Callable[[], Awaitable[None]], interval: float = INTERVAL) -> None:
-        self._changed, self._interval = changed, interval
+        super().__init__(self._look, interval)
+        self._changed = changed
         self._seen: dict[Path, Signature] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def files(self, paths: Sequence[Path]) -> None:
         """Look after `paths`; one that was looked after may have changed since, and is compared with then."""
         self._seen = {path: self._seen[path] if path in self._seen else signature(path) for path in paths}
 
-    def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._look())
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-
     async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            if any(signature(path) != seen for path, seen in self._seen.items()):
-                self._seen = {path: signature(path) for path in self._seen}
-                await self._changed()
+        if any(signature(path) != seen for path, seen in self._seen.items()):
+            self._seen = {path: signature(path) for path in self._seen}
+            await self._changed()
 
 
 def signature(path: Path) -> Signature:

@@ -63,7 +63,7 @@ async def test_it_stops(tmp_path: Path) -> None:
     async with watching(tmp_path / "one"):
         pass
     await asyncio.sleep(0)
-    assert [task for task in asyncio.all_tasks() if "_look" in repr(task)] == []
+    assert [task for task in asyncio.all_tasks() if "_repeat" in repr(task)] == []
 
 
 def test_a_signature_is_of_the_file_not_of_its_text(tmp_path: Path) -> None:
