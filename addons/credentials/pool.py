@@ -43,7 +43,7 @@ from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
-from rewrite.credentials.sharing import any_scarce, is_scarce
+from rewrite.credentials.sharing import any_scarce, counted_by, is_scarce
 from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
 from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
@@ -101,6 +101,8 @@ class Pool:
             return
         self.states[provider] = change(state)
         self.unsaved.names.add(who)
+        if lease.claim is not None:
+            self.unsaved.recounted.update(counted_by(lease.claim))
 
     def configure(self, settings: Settings) -> None:
         """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from addons.secrets.logins import Login
-from rewrite.credentials.entries import Clearing
+from rewrite.credentials.entries import Clearing, Key
 from rewrite.credentials.state import PoolState
 
 
@@ -23,6 +23,8 @@ class Unsaved:
     """Whether others who share the credentials are to know it at once."""
     turned: dict[tuple[str, str], float] = field(default_factory=dict)
     """Which credentials had a turn, and when; noted where somebody is woken."""
+    recounted: set[Key] = field(default_factory=set)
+    """Of what it is to be said again how much is counted: somebody else may have it otherwise."""
     wake: Callable[[bool], None] | None = None
     """Woken by changes: at once, or soon. None: nobody waits for them."""
     write: Callable[[], None] | None = None
@@ -61,9 +63,14 @@ class Unsaved:
         self.at_once()
 
     def taken(self) -> "Unsaved":
-        """All of it but turns; from now on it counts as saved."""
+        """What changed of credentials; from now on it counts as saved."""
         found = Unsaved(self.names, self.cleared, self.urgent)
         self.names, self.cleared, self.urgent = set(), {}, False
+        return found
+
+    def recounted_taken(self) -> set[Key]:
+        """What is to be said again; from now on it counts as said."""
+        found, self.recounted = self.recounted, set()
         return found
 
     def turns_taken(self) -> dict[tuple[str, str], float]:

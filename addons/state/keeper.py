@@ -164,6 +164,9 @@ class Keeper:
             self._written = now if self._pending else self._written
             found |= self._pending
             self._pending, self._urgent = NOTHING, False
+            recounted = self._pool.unsaved.recounted_taken()
+            if self._shared is not None:
+                self._shared.recount(recounted)
         return found
 
     def _turns(self) -> dict[Key, Entry]:

@@ -100,6 +100,10 @@ class SharedStore:
                 async with asyncio.timeout(_LAST_WORDS):
                     await self._connection.call(*self._merging(()))
 
+    def recount(self, keys: Iterable[Key]) -> None:
+        """Say again how much this proxy has counted."""
+        self._owe(*(self._counters.counted(key, 0.0) for key in keys))
+
     def _change(self, changes: Entries) -> None:
         for of in _reset(changes):
             self.forget(of, others=True)

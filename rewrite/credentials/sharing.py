@@ -6,7 +6,7 @@ proxy, so that nothing else is chosen for them meanwhile; what is denied is give
 knows why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -14,11 +14,12 @@ from msgspec import Struct, structs
 
 from rewrite.credentials.choosing import Chosen, not_started
 from rewrite.credentials.credential import Credential
+from rewrite.credentials.entries import Key
 from rewrite.credentials.health import HEALTHY
 from rewrite.credentials.limits import held_to
 from rewrite.credentials.rules import PLACE_WAIT, CredentialRequest
 from rewrite.credentials.state import NOWHERE, Alone, CredentialState, Elsewhere, PoolState
-from rewrite.credentials.stored import Subject
+from rewrite.credentials.stored import Subject, used
 from rewrite.credentials.windows import Counts, Unit, Window, full_until
 
 
@@ -52,6 +53,13 @@ class Claim(Struct, frozen=True):
     @property
     def is_for_a_place(self) -> bool:
         return self.credential.max_concurrency is not None
+
+
+def counted_by(claim: Claim) -> Iterator[Key]:
+    """What `claim` is counted in."""
+    if claim.of is not None:
+        for part in claim.parts:
+            yield used(claim.of, part.until, part.window.key, part.scope)
 
 
 def is_scarce(chosen: Chosen) -> bool:

@@ -370,3 +370,18 @@ async def test_a_call_is_written_at_once_with_all_that_is_known_of_it(store: Red
         assert two.pool.conversations.sessions.count(two.clock())
         assert two.pool.states["p"].wheel.used
         assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
+
+
+async def test_what_the_store_counted_for_an_attempt_that_never_began_is_put_right(
+    store: RedisServer,
+) -> None:
+    client = store.client()
+    async with proxies(store, 2, windows=(PER_DAY,)) as (one, two):
+        one.serve()
+        await until(lambda: two.used() == 1.0)
+        (name,) = client.keys("rotator:u:*")
+        (field_,) = client.hkeys(name)
+        client.hincrbyfloat(name, field_, 1.0)
+        (key,) = (key for key, _, _ in one.keeper._shared._counters.totals())  # type: ignore[union-attr]
+        one.pool.unsaved.recounted.add(key)
+        await until(lambda: client.hvals(name) == ["1.0"])
