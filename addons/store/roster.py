@@ -47,6 +47,11 @@ class Roster:
         connection.on_up(self._first)
         connection.during(self._go_on)
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether it was in time for long enough to remove others."""
+        return self._steady >= _STEADY
+
     def on_gone(self, callback: Callable[[], None]) -> None:
         """Called when others ended or were removed, and what they held is free."""
         self._on_gone.append(callback)
@@ -101,7 +106,7 @@ class Roster:
     async def _beat(self) -> bool:
         """Whether it was known to be alive. Raises StoreError."""
         connection, began = self._connection, self._clock()
-        removes = int(self._steady >= _STEADY)
+        removes = int(self.is_steady)
         keys = [self._proxies, f"{connection.prefix}meta"]
         alive = int(ALIVE * 1000)
         found = await connection.call(

@@ -73,7 +73,7 @@ async def test_one_that_is_silent_is_removed_with_what_it_held_when_it_is_over(
     client = store.client()
     monkeypatch.setattr(rosters, "ALIVE", 100.0)
     async with proxies(store.url, 2) as (one, other):
-        await asyncio.sleep(rosters.BEAT * 8)  # both are steady
+        await until(lambda: one.roster.is_steady and other.roster.is_steady)
         client.zadd("rotator:proxies", {"dead": time() * 1000 + 400})
         client.hset("rotator:held:dead", "openai\nwork\nmark", 2)
         monkeypatch.setattr(rosters, "BEAT", 100.0)  # so that no usual sign of life finds it
@@ -84,7 +84,7 @@ async def test_one_that_is_silent_is_removed_with_what_it_held_when_it_is_over(
 
 async def test_after_the_store_stood_still_nobody_is_gone(store: RedisServer) -> None:
     async with proxies(store.url, 3) as there:
-        await asyncio.sleep(rosters.ALIVE * 2)  # all are steady, and would remove others
+        await until(lambda: all(each.roster.is_steady for each in there))
         held = [f"rotator:held:{each.connection.proxy}" for each in there]
         for key in held:
             store.client().hset(key, "openai\nwork\nmark", 2)
