@@ -223,13 +223,12 @@ class Connection:
         if former is not None:
             await asyncio.wait([former])
         wires = await asyncio.to_thread(import_module, "addons.store.wire")
-        opened = partial(wires.opened, shared, f"rotator-{self.proxy}")
         session = partial(
             Session, self._line, self.channel, self._hear, self._greet, self._during, self._failed
         )
         delay = _SOON
         while True:
-            error = await session().run(opened)
+            error = await session().run(partial(wires.opened, shared, f"rotator-{self.proxy}"))
             if self.is_up and time() - self._up_at > _LASTED:
                 delay = _SOON
             self._say(shared, error)

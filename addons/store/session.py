@@ -1,13 +1,16 @@
 """One life of the two connections to the store: one for commands, one for what others changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from addons.store.line import LOOK, Line, StoreError, StoreLost, Wire
 
 _PING = 6
 """Looks between two signs of life that the second connection is asked for."""
+
+_SUBSCRIBING = 2.0
+"""Seconds in which the server has to agree to that."""
 
 _MESSAGE = b"message"
 
@@ -39,12 +42,19 @@ class Session:
         except StoreError as error:
             return error
         except ExceptionGroup as group:
-            return self._cause(group)
+            return self._cause(group.exceptions)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is tried again
+            return self._cause([error])
         return StoreLost("it ended")
 
     async def _subscribe(self, changes: Wire) -> None:
-        await changes.send([("SUBSCRIBE", self._channel)])
-        await changes.answer()
+        """Raises StoreError."""
+        try:
+            async with asyncio.timeout(_SUBSCRIBING):
+                await changes.send([("SUBSCRIBE", self._channel)])
+                await changes.answer()
+        except TimeoutError:
+            raise StoreLost("it does not answer") from None
 
     async def _live(self, commands: Wire, changes: Wire) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -55,12 +65,12 @@ class Session:
             for task in self._during:
                 tasks.create_task(task())
 
-    def _cause(self, group: ExceptionGroup) -> StoreError:
+    def _cause(self, errors: Sequence[Exception]) -> StoreError:
         """The first thing that went wrong. What is no fault of the store is one of ours."""
-        for error in group.exceptions:
+        for error in errors:
             if not isinstance(error, StoreError):
                 self._failed("sharing state", error)
-        ours = (error for error in group.exceptions if isinstance(error, StoreError))
+        ours = (error for error in errors if isinstance(error, StoreError))
         return next(ours, StoreLost("an internal error"))
 
     async def _listen(self, changes: Wire) -> None:

@@ -82,9 +82,9 @@ async def test_what_a_busy_loop_takes_is_not_what_the_store_takes(store: RedisSe
         got = Got()
         await one.call(ECHO, [], ["so that it is loaded"])
         store.pause()
-        one.ask(ECHO, [], ["x"], got.append, seconds=0.05)
-        for _ in range(8):
-            asyncio.get_running_loop().call_soon(sleep, 0.02)  # others take so long
+        one.ask(ECHO, [], ["x"], got.append, seconds=0.3)
+        for _ in range(4):
+            asyncio.get_running_loop().call_soon(sleep, 0.12)  # others take so long
             await asyncio.sleep(0)
         store.resume()
         assert await got.wait() == [[b"x"]]

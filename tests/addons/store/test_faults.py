@@ -5,9 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha1
 from pathlib import Path
+from time import time
 
 import pytest
 
+from addons.config.shared_state import SharedState
+from addons.store import wire
+from addons.store.connection import Connection
 from addons.store.line import Answer
 from addons.store.script import Script
 from tests.addons.store.connecting import connected, made, running, shared, until
@@ -65,6 +69,31 @@ async def test_an_answer_that_is_lost_on_its_way(store: RedisServer) -> None:
         assert store.client().get("n") == "2"  # it was executed, and nothing is sent twice
         await until(lambda: one.is_up)
         assert await one.call(COUNT, ["n"], []) == 3
+
+
+async def test_a_fault_of_ours_is_named_and_it_is_tried_again(
+    store: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Exception] = []
+    one = Connection(time, lambda what, error: faults.append(error))
+    one.configure(shared(store.url))
+    real = wire.opened
+
+    async def broken(server: SharedState, name: str) -> wire.Wire:
+        monkeypatch.setattr(wire, "opened", real)
+        raise AttributeError("nobody thought of it")
+
+    monkeypatch.setattr(wire, "opened", broken)
+    turns = iter([KeyError("nor of this")])
+
+    async def up() -> None:
+        for error in turns:
+            raise error
+
+    one.on_up(up)
+    async with running(one):
+        await until(lambda: one.is_up)
+    assert [type(error) for error in faults] == [AttributeError, KeyError]
 
 
 async def test_another_server_in_the_config(store: RedisServer, tmp_path: Path) -> None:
