@@ -32,6 +32,10 @@ MOST_ACCEPTED = 1000
 """Turns of the event loop in which connections are accepted that wait for that."""
 
 
+TURNS = 5
+"""Of the event loop, until what was accepted is a connection that is known."""
+
+
 class HttpLayer(Protocol):
     """What speaks HTTP with a client."""
 
@@ -70,6 +74,8 @@ class Draining:
             await asyncio.sleep(0)
         for server in listening:
             server.close()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         ctx.options.update(server=False)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
     def let_go(self) -> None:

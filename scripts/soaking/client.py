@@ -48,17 +48,21 @@ class Broken(Exception):
 class Connection:
     """One connection through the proxy's tunnel."""
 
-    def __init__(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.host, self._reader, self._writer = host, reader, writer
+    def __init__(
+        self, host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """`port`: our own, which a writer that is closed does not know any more."""
+        self.host, self.port, self._reader, self._writer = host, port, reader, writer
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
 
     @classmethod
     async def open(cls, port: int, host: str, trust: ssl.SSLContext) -> Self:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        own: int = writer.get_extra_info("sockname")[1]
         writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
         await reader.readuntil(b"\r\n\r\n")
         await writer.start_tls(trust, server_hostname=host)
-        return cls(host, reader, writer)
+        return cls(host, own, reader, writer)
 
     def ask(self, path: str, body: bytes) -> None:
         headers = [("Host", self.host), ("Authorization", "Bearer own"), ("Content-Length", str(len(body)))]
@@ -93,12 +97,6 @@ class Connection:
             self._http.start_next_cycle()
             return True
         return False
-
-    @property
-    def port(self) -> int:
-        """Our own."""
-        port: int = self._writer.get_extra_info("sockname")[1]
-        return port
 
     @property
     def closed(self) -> bool:
