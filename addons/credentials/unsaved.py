@@ -21,8 +21,8 @@ class Unsaved:
     """What was cleared, and when."""
     urgent: bool = False
     """Whether others who share the credentials are to know it at once."""
-    turned: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Which credentials had a turn, and when; noted where somebody is woken."""
+    turned: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    """How many turns credentials had, and when the last; noted where somebody is woken."""
     recounted: set[Key] = field(default_factory=set)
     """Of what it is to be said again how much is counted: somebody else may have it otherwise."""
     wake: Callable[[bool], None] | None = None
@@ -49,7 +49,8 @@ class Unsaved:
     def turn(self, provider: str, name: str, now: float) -> None:
         """A credential has its turn."""
         if self.wake is not None:
-            self.turned[provider, name] = now
+            count, _ = self.turned.get((provider, name), (0, now))
+            self.turned[provider, name] = count + 1, now
 
     def changed(self, provider: str, before: PoolState, after: PoolState) -> None:
         """Credentials serve now that did not, or the other way round."""
@@ -73,7 +74,7 @@ class Unsaved:
         found, self.recounted = self.recounted, set()
         return found
 
-    def turns_taken(self) -> dict[tuple[str, str], float]:
+    def turns_taken(self) -> dict[tuple[str, str], tuple[int, float]]:
         """The turns; from now on they count as saved."""
         found, self.turned = self.turned, {}
         return found

@@ -51,7 +51,7 @@ class Keeper:
     ) -> None:
         self._pool, self._clock, self._failed = pool, clock, failed
         self._boot = start_id()
-        self._known = Known(pool, clock)
+        self._known = Known(pool, clock, connection.proxy if connection else "")
         self._connection = connection
         self._store: StateStore | None = None
         self._shared: SharedStore | None = None

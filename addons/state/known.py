@@ -20,7 +20,7 @@ from rewrite.credentials.entries import (
 )
 from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
-from rewrite.credentials.turns import turn, with_turns
+from rewrite.credentials.turns import Turns, given, more_turns, turns_key, with_turns
 
 PASSING = OF_SESSIONS | {Kind.TURN}
 """What comes with every call, and makes no credential serve that did not."""
@@ -32,8 +32,9 @@ _AT_ONCE = 2
 class Known:
     """Of one pool, by its clock. What was written down and what was heard are the same here."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
-        self._pool, self._clock = pool, clock
+    def __init__(self, pool: Pool, clock: Callable[[], float], proxy: str) -> None:
+        """`proxy`: by which others know this one."""
+        self._pool, self._clock, self._proxy = pool, clock, proxy
         self._entries: dict[Subject, dict[Key, Entry]] = {}
         self._gathered: dict[Subject, CredentialState] = {}
         self._subjects: dict[tuple[str, str], Subject] = {}
@@ -97,13 +98,15 @@ class Known:
         self._forget(now)
         return found
 
-    def turns(self, turned: Mapping[tuple[str, str], float]) -> dict[Key, Entry]:
-        """The turns that credentials had, and when."""
+    def turns(self, turned: Mapping[tuple[str, str], tuple[int, float]]) -> dict[Key, Entry]:
+        """The turns that credentials had here: how many, and when the last."""
         found = dict[Key, Entry]()
-        for (provider, name), at in turned.items():
+        for (provider, name), (count, at) in turned.items():
             if subject := self._subjects.get((provider, name)):
-                found |= (one := turn(subject, self._pool.states[provider], at))
-                absorb(self._entries.setdefault(subject, {}), one)
+                known = self._entries.setdefault(subject, {})
+                one = given(subject, self._proxy, known.get(turns_key(subject, self._proxy)), count, at)
+                found |= one
+                known |= one
         return found
 
     def _gather(self, subject: Subject, pool: PoolState, known: Entries, now: float) -> Entries:
@@ -133,11 +136,21 @@ class Known:
 
     def _heed_turns(self, turns: Entries) -> None:
         """They come with every call."""
+        news: dict[str, list[Turns]] = {}
         for key, one in turns.items():
-            absorb(self._entries.setdefault(Subject(*key[1:4]), {}), {key: one})
-        for provider in {key.provider for key in turns} & self._pool.states.keys():
-            state = self._pool.states[provider]
-            self._pool.states[provider] = with_turns(state, self._turns_of(provider))
+            subject = Subject(*key[1:4])
+            known = self._entries.setdefault(subject, {})
+            number = more_turns(known.get(key), one)
+            absorb(known, {key: one})
+            if number and key.scope != self._proxy and self._is_current(subject):
+                news.setdefault(key.provider, []).append(Turns(key.credential, number, one.at))
+        for provider, found in news.items():
+            self._pool.states[provider] = with_turns(self._pool.states[provider], found)
+
+    def _is_current(self, subject: Subject) -> bool:
+        """Whether the pool has that very credential."""
+        who = (subject.provider, subject.credential)
+        return subject.provider in self._pool.states and self._subjects.get(who) == subject
 
     def is_news(self, key: Key, entry: Entry) -> bool:
         """Whether it was not known as it is."""
@@ -169,14 +182,9 @@ class Known:
 
     def _adopt(self, subject: Subject, changes: Entries) -> None:
         """Into the pool, if that has such a credential."""
-        state = self._pool.states.get(subject.provider)
-        if state is not None and self._subjects.get((subject.provider, subject.credential)) == subject:
+        if self._is_current(subject):
+            state = self._pool.states[subject.provider]
             self._pool.states[subject.provider] = adopted(state, subject, changes, self._clock())
-
-    def _turns_of(self, provider: str) -> Mapping[str, Entry]:
-        of = [each for each in self._subjects.values() if each.provider == provider and each.credential]
-        had = {each.credential: self._entries.get(each, NOTHING).get(each.key(Kind.TURN)) for each in of}
-        return {name: one for name, one in had.items() if one is not None}
 
     def moved(self, seconds: float) -> None:
         """The clock is ahead by so much."""

@@ -4,7 +4,7 @@ A mode ranks credentials: those first that serve first. A pool may have a hundre
 each call, so that little is done for each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -79,14 +79,28 @@ def in_order(pool: PoolState, scope: str, now: float) -> Sequence[Credential]:
 
 
 def turned(pool: PoolState, one: Credential) -> Wheel:
-    """The wheel after a turn of `one`. By weight each turn takes 1 / weight of a time that passes by turns,
-    and one that did not serve for a while has not saved up any (start-time fair queueing)."""
+    """The wheel after a turn of `one`. Each turn takes some of a time that passes by turns, and one that did
+    not serve for a while has not saved up any (start-time fair queueing). Where all turns are equally long
+    that is the order in which they had them, but for turns that other proxies gave."""
     wheel = pool.wheel
     used = (*[each for each in _by_turn(pool, "", 0.0) if each.name != one.name], one)
-    if pool.rotation is not Rotation.WEIGHTED:
-        return Wheel(used, wheel.time, wheel.ends)
     time = max(wheel.ends.get(one.name, 0.0), wheel.time)
-    return Wheel(used, time, {**wheel.ends, one.name: time + 1 / one.weight})
+    end = time + length(pool, one)
+    ends = {**wheel.ends, one.name: end}
+    is_last = all(other <= end for other in ends.values())
+    return Wheel(used if is_last else sorted_by_turn(used, ends, time), time, ends)
+
+
+def length(pool: PoolState, one: Credential) -> float:
+    """Of a turn: of one that is worth twice as much it is half as long."""
+    return 1 / one.weight if pool.rotation is Rotation.WEIGHTED else 1.0
+
+
+def sorted_by_turn(
+    used: Iterable[Credential], ends: Mapping[str, float], time: float
+) -> tuple[Credential, ...]:
+    """Those first whose turns ended first, if not before `time`; equal ones as they are."""
+    return tuple(sorted(used, key=lambda one: max(ends.get(one.name, 0.0), time)))
 
 
 def kept(wheel: Wheel, credentials: Sequence[Credential]) -> Wheel:

@@ -1,35 +1,65 @@
-"""Whose turn it was, where several proxies share credentials: when each had its last one. Pure."""
+"""Whose turn it was, where several proxies share credentials: how many each proxy gave to each. Pure.
 
-from collections.abc import Mapping
-from math import inf
-from operator import attrgetter
+Two proxies may give a credential a turn at the same moment, and neither knows of the other. Both turns count,
+so that the next ones go to others.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from msgspec import structs
 
 from rewrite.credentials.entries import Entry, Key, Kind, amount
+from rewrite.credentials.order import length, sorted_by_turn
 from rewrite.credentials.state import PoolState, Wheel
-from rewrite.credentials.stored import DAY, Subject
+from rewrite.credentials.stored import Subject
 
-_name = attrgetter("name")
+LASTS = 3600.0
+"""Seconds for which it is kept how many turns a proxy gave."""
+
+MOST_OWED = 4
+"""So many turns a credential is behind at most: where others were asked by many while it was away, it is not
+asked by all now."""
 
 
-def turn(subject: Subject, pool: PoolState, at: float) -> dict[Key, Entry]:
-    """The turn that one had just now, at `at`, with the time by weight at which it ended."""
-    return {subject.key(Kind.TURN): Entry(at, at + DAY, pool.wheel.ends.get(subject.credential, 0.0))}
+class Turns(NamedTuple):
+    """What a proxy gave to one credential since it was heard before."""
+
+    credential: str
+    """Its name."""
+    number: int
+    at: float
+    """When it had the last one."""
 
 
-def with_turns(pool: PoolState, turns: Mapping[str, Entry]) -> PoolState:
-    """`pool`, of which these are the last turns of credentials by name: its own and those that others know.
-    Time by weight passes for all: to where the last of these turns began."""
+def given(subject: Subject, proxy: str, known: Entry | None, count: int, at: float) -> dict[Key, Entry]:
+    """`proxy` gave so many more, the last one at `at`. `known`: what it said before."""
+    total = (amount(known) if known else 0.0) + count
+    return {turns_key(subject, proxy): Entry(at, at + LASTS, total)}
+
+
+def turns_key(subject: Subject, proxy: str) -> Key:
+    """What is said of the turns that `proxy` gave to a credential."""
+    return subject.key(Kind.TURN, proxy)
+
+
+def more_turns(known: Entry | None, heard: Entry) -> int:
+    """How many of them are news. A proxy that has begun to count again has given all that it says."""
+    before, total = (amount(known) if known else 0.0), amount(heard)
+    if known is not None and heard.at <= known.at:
+        return 0
+    return int(total - before if total >= before else total)
+
+
+def with_turns(pool: PoolState, turns: Iterable[Turns]) -> PoolState:
+    """`pool`, of whose credentials others gave these turns."""
     wheel = pool.wheel
-    known = {one.name: place for place, one in enumerate(wheel.used)}
-    had = [one for one in pool.credentials if one.name in known or one.name in turns]
-    order = {
-        one.name: (turns[one.name].at if one.name in turns else -inf, known.get(one.name, -1)) for one in had
-    }
-    ends, time = dict(wheel.ends), wheel.time
-    for one in had:
-        if one.name in turns and (end := amount(turns[one.name])) > ends.get(one.name, 0.0):
-            ends[one.name], time = end, max(time, end - 1 / one.weight)
-    used = tuple(sorted(had, key=lambda one: order[one.name]))
-    return structs.replace(pool, wheel=Wheel(used, time, ends))
+    ends, time, used = dict(wheel.ends), wheel.time, [*wheel.used]
+    known = {one.name: one for one in pool.credentials}
+    for each in sorted(turns, key=lambda one: one.at):
+        if one := known.get(each.credential):
+            took = length(pool, one)
+            ends[one.name] = max(ends.get(one.name, 0.0), time) + each.number * took
+            time = max(time, ends[one.name] - MOST_OWED * took)
+            used = [*(other for other in used if other.name != one.name), one]
+    return structs.replace(pool, wheel=Wheel(sorted_by_turn(used, ends, time), time, ends))

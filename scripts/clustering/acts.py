@@ -12,7 +12,7 @@ from scripts.clustering.pools import BOUNDED, CONVERSING, COUNTED, HOSTS, KEYS, 
 from scripts.clustering.provider import Noted
 from scripts.clustering.report import Check, answered
 
-TURNS = 10
+TURNS = 5
 """Calls of one conversation."""
 
 UNHURRIED = 0.6
