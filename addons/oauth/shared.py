@@ -148,6 +148,7 @@ class SharedTokens(Unshared):
         if self._cipher is None:
             yield
             return
+        await self._store.begun()
         key = f"{self._store.prefix}lock:{sha256(what.encode()).hexdigest()[:_MARK]}"
         own = f"{self._store.proxy}:{token_hex(6)}"
         try:

@@ -123,6 +123,7 @@ class SharedResponses:
     async def fetch(self, scope: str, response_id: str) -> bool:
         """Keep a response of another proxy here, and those before it. Whether it is there. Raises
         StoreError."""
+        await self._store.begun()
         for moment in MOMENTS:
             await asyncio.sleep(moment)
             if found := await self._found(scope, response_id):

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from importlib import import_module
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import msgspec
@@ -33,6 +33,12 @@ log = logging.getLogger("rotator")
 
 ASKING = 0.05
 """Seconds that a call waits for the store."""
+
+BEGINNING = 2.0
+"""Seconds that the first connection is waited for."""
+
+_LOOK = 0.02
+"""Seconds between two looks at whether it is there."""
 
 OFF = 0.1
 """Seconds by which the pool's clock has to be off, to be set."""
@@ -96,6 +102,12 @@ class Connection:
     def is_beginning(self) -> bool:
         """Whether nobody knows yet if it can be asked: the first attempt has come to nothing so far."""
         return self.is_configured and not (self.was_up or self.reason)
+
+    async def begun(self) -> None:
+        """Wait until it is known, for those who would do without it at a cost."""
+        end = monotonic() + BEGINNING
+        while self.is_beginning and monotonic() < end:  # noqa: ASYNC110  # once in the life of a proxy
+            await asyncio.sleep(_LOOK)
 
     @property
     def prefix(self) -> str:

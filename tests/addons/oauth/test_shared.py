@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from addons.oauth import source as module
 from addons.oauth.shared import SharedTokens
+from addons.store import connection
 from addons.upstream.client import Upstream
 from rewrite.oauth.files import Tokens
 from rewrite.oauth.kinds import OAuthKind
@@ -52,6 +53,12 @@ async def three(place: Place, store: RedisServer) -> AsyncIterator[list[House]]:
     places = [place, copied(place, "two"), copied(place, "three")]
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(house(each, store.url)) for each in places]
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that was not reached yet is not waited for."""
+    monkeypatch.setattr(connection, "BEGINNING", 0.0)
 
 
 def accesses(found: list[Tokens | Dead | Failed]) -> set[str]:
@@ -246,6 +253,21 @@ async def test_a_lock_is_gone_some_time_after_its_proxy(
 # -- without the store ------------------------------------------------------------------------------------
 
 
+async def test_proxies_that_have_just_started_wait_for_the_store(
+    place: Place, store: RedisServer, upstream: Upstream
+) -> None:
+    place.now = EXPIRES + 100
+    place.vendor.on(path=PATH).reply(granted())
+    other = copied(place, "other")
+    async with house(place, store.url, up=False) as one, house(other, store.url, up=False) as two:
+        for each in (one, two):
+            each.store.start()
+        found = await asyncio.gather(*(each.source.renewed(upstream) for each in (one, two)))
+    assert accesses(found) == {"new-access"}
+    assert len(place.vendor.requests) == 1
+
+
+@pytest.mark.usefixtures("away")
 async def test_a_token_that_is_due_is_used_on_while_others_cannot_be_asked(
     place: Place, store: RedisServer, upstream: Upstream
 ) -> None:
@@ -258,6 +280,7 @@ async def test_a_token_that_is_due_is_used_on_while_others_cannot_be_asked(
         assert accesses([await alone.source.renewed(upstream)]) == {"new-access"}
 
 
+@pytest.mark.usefixtures("away")
 @pytest.mark.parametrize("kind", [CLAUDE, GEMINI], ids=["single use", "lasting"])
 async def test_one_proxy_alone_uses_up_a_refresh_token_that_is_good_for_one_use(
     place: Place, store: RedisServer, upstream: Upstream, kind: OAuthKind
@@ -280,6 +303,7 @@ async def test_one_proxy_alone_uses_up_a_refresh_token_that_is_good_for_one_use(
         assert accesses([await second.source.renewed(upstream)]) == {"new-access"}
 
 
+@pytest.mark.usefixtures("away")
 async def test_what_was_refreshed_alone_is_shared_when_the_store_is_back(
     place: Place, store: RedisServer, upstream: Upstream
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from addons.responses import shared
 from addons.responses.kept import Missing, Responses, Turn
 from addons.responses.storage import Memory, Storage
+from addons.store import connection
 from addons.store.connection import Connection
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireRequest
@@ -98,16 +99,16 @@ def store(server: RedisServer) -> RedisServer:
 @asynccontextmanager
 async def house(url: str, bounds: Bounds | None = None, *, up: bool = True) -> AsyncIterator[House]:
     responses = Responses(Storage(Memory(), time.time), time.time)
-    connection = made(url)
-    responses.share(connection)
+    store = made(url)
+    responses.share(store)
     responses.configure("", bounds or Bounds(), shared=True)
-    one = House(connection, responses)
+    one = House(store, responses)
     try:
         if up:
             await one.up()
         yield one
     finally:
-        await connection.stop()
+        await store.stop()
 
 
 @pytest.fixture
@@ -265,9 +266,18 @@ async def test_each_is_kept_for_its_time(store: RedisServer) -> None:
 # -- without the store ------------------------------------------------------------------------------------
 
 
+async def test_a_proxy_that_has_just_started_waits_for_the_store(store: RedisServer) -> None:
+    async with house(store.url) as here, house(store.url, up=False) as there:
+        here.keep(stored(1))
+        await settled(here)
+        there.store.start()
+        assert isinstance(await there.turn(1), Turn)
+
+
 async def test_without_the_store_a_proxy_has_its_own_and_says_of_others_that_it_cannot_know(
-    store: RedisServer,
+    store: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "BEGINNING", 0.0)
     async with house(store.url, up=False) as alone, house(store.url) as other:
         alone.keep(stored(1))
         assert isinstance(await alone.turn(1), Turn)
