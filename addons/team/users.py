@@ -86,7 +86,7 @@ class Users:
         cap = "" if admitted else caps.reached(self._use(name) + Use(requests=-1))
         if admitted is False:
             cap = cap or next(caps.titles())
-        return refusal(user, cap, self._clock()) if cap else None
+        return refusal(" ".join(user.split()), cap, self._clock()) if cap else None
 
     def take(self, entries: Iterable[CallEntry]) -> None:
         """Calls are over."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from protocols.model.errors import Fault
-from protocols.model.parts import FinishReason, StreamError
+from protocols.model.parts import ErrorKind, FinishReason, StreamError
 from protocols.model.wirejson import JsonObject, objects_at, text_at
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -70,10 +70,15 @@ _NAMES: Mapping[int, str] = dict(_STATUSES.values()) | {
 
 
 def fault_object(fault: Fault) -> JsonObject:
-    """Measured: gemini-cli waits as `google.rpc.RetryInfo` says, and reads no header."""
+    """Measured: gemini-cli waits as `google.rpc.RetryInfo` says, and reads no header. It asks no more only
+    where the quota that is used up is one of a day."""
     name = _STATUSES.get(fault.kind, (0, ""))[1] or _name_of(fault.status)
-    error = {"code": fault.status, "message": fault.message, "status": name}
-    if fault.retry_after is not None:
+    error: dict[str, object] = {"code": fault.status, "message": fault.message, "status": name}
+    if fault.kind == ErrorKind.QUOTA and not fault.should_retry:
+        violation = {"quotaId": "RequestsPerDay", "description": fault.message}
+        kind = "type.googleapis.com/google.rpc.QuotaFailure"
+        error["details"] = [{"@type": kind, "violations": [violation]}]
+    elif fault.retry_after is not None:
         kind = "type.googleapis.com/google.rpc.RetryInfo"
         error["details"] = [{"@type": kind, "retryDelay": f"{fault.retry_after:g}s"}]
     return {"error": error}

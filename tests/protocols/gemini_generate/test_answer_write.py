@@ -366,6 +366,16 @@ def test_the_time_to_wait_is_reported_in_the_body() -> None:
     assert error["details"] == [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.4s"}]
 
 
+def test_a_quota_that_lasts_is_one_of_a_day_for_gemini_cli() -> None:
+    fault = Fault(429, ErrorKind.QUOTA, "all is used up", 60.0, should_retry=False)
+    (detail,) = json.loads(PROTOCOL.error(fault).body)["error"]["details"]
+    assert detail["@type"] == "type.googleapis.com/google.rpc.QuotaFailure"
+    assert "PerDay" in detail["violations"][0]["quotaId"]
+    soon = Fault(429, ErrorKind.QUOTA, "all is used up", 9.0)
+    (detail,) = json.loads(PROTOCOL.error(soon).body)["error"]["details"]
+    assert detail["retryDelay"] == "9s"
+
+
 def test_the_providers_own_word_stays() -> None:
     own = StreamError("CANCELLED", "no", status=499)
     (said_so,) = events(written([own]))
