@@ -40,7 +40,7 @@ async def test_what_is_asked_at_once_leaves_as_one_and_is_answered_in_order(stor
     got = Got()
     async with connected(store.url) as one:
         for number in range(100):
-            one.ask(COUNT, ["n"], [], got.append)
+            one.ask(COUNT, ["n"], [], got.append, seconds=10)
             assert len(got) == 0, number
         assert await got.wait(100) == list(range(1, 101))
         store.client().script_flush()

@@ -63,7 +63,7 @@ async def test_an_answer_that_is_lost_on_its_way(store: RedisServer) -> None:
         answers: list[Answer] = []
         late: list[Answer] = []
         between.loses = True
-        one.ask(COUNT, ["n"], [], answers.append, late=late.append)
+        one.ask(COUNT, ["n"], [], answers.append, seconds=10, late=late.append)
         await until(lambda: bool(answers))
         assert (answers, late) == ([None], [])
         assert store.client().get("n") == "2"  # it was executed, and nothing is sent twice
