@@ -33,7 +33,7 @@ from rewrite.credentials.sharing import (
     claim_of,
     given_up,
     heeded,
-    held_elsewhere,
+    held_by_all,
     left_alone,
     nothing_elsewhere,
     parts_used,
@@ -233,7 +233,7 @@ class Places:
     def _free(self, provider: str, one: Credential, held: int | None) -> None:
         """So many places of `one` are held by all, or promised to others."""
         now, state = self._clock(), self._copy.states[provider]
-        self._copy.states[provider] = held_elsewhere(state, one.name, held or 0, now)
+        self._copy.states[provider] = held_by_all(state, one, held or 0, now)
         self._asked_for.clear()
         self._copy.revised(_unchanged)
 

@@ -143,7 +143,8 @@ def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now:
     if most is None:
         return None
     share = most if state.alone is None else max(1, most // max(1, state.alone.peers))
-    elsewhere = max(state.elsewhere.at(now), most - share)
+    was_full = state.alone is not None and state.elsewhere.full_until > now
+    elsewhere = max(state.elsewhere.at(now), most - state.in_flight if was_full else most - share)
     if state.in_flight + elsewhere < most:
         return None
     said = f"has {state.in_flight} of {most} calls in flight"

@@ -149,13 +149,13 @@ def heeded(pool: PoolState, claim: Claim, verdict: Verdict, now: float) -> PoolS
     name = claim.credential.name
     match verdict:
         case Granted(elsewhere=places) if claim.is_for_a_place:
-            return pool.with_state(name, _elsewhere(pool.state(name), places, now))
+            return held_elsewhere(pool, claim.credential, places, now)
         case Granted():
             return pool
         case Full(elsewhere=places):
             pool = given_up(pool, claim)
-            state, most = pool.state(name), claim.credential.max_concurrency or 0
-            return pool.with_state(name, _elsewhere(state, max(places, most - state.in_flight), now))
+            left = (claim.credential.max_concurrency or 0) - pool.state(name).in_flight
+            return held_elsewhere(pool, claim.credential, max(places, left), now)
         case Spent():
             pool = given_up(pool, claim)
             return pool.with_state(name, _spent(pool.state(name), verdict, now))
@@ -173,11 +173,6 @@ def given_up(pool: PoolState, claim: Claim) -> PoolState:
     return not_started(pool, claim.credential, claim.request, probe=claim.probe)
 
 
-def _elsewhere(state: CredentialState, places: int, now: float) -> CredentialState:
-    """What others hold is looked at again after a while, whatever was heard of it."""
-    return structs.replace(state, elsewhere=Elsewhere(places, now + PLACE_WAIT))
-
-
 def _spent(state: CredentialState, said: Spent, now: float) -> CredentialState:
     window, scope = said.part.window, said.part.scope
     until = full_until(window, said.counts, now) or now + PLACE_WAIT
@@ -185,10 +180,18 @@ def _spent(state: CredentialState, said: Spent, now: float) -> CredentialState:
     return structs.replace(state, spent={**current, (window.key, scope): until})
 
 
-def held_elsewhere(pool: PoolState, name: str, places: int, now: float) -> PoolState:
-    """All proxies together hold so many places of the credential `name`, or these are promised to others."""
-    state = pool.state(name)
-    return pool.with_state(name, _elsewhere(state, max(0, places - state.in_flight), now))
+def held_by_all(pool: PoolState, one: Credential, places: int, now: float) -> PoolState:
+    """All proxies together hold so many places of `one`, or these are promised to others."""
+    return held_elsewhere(pool, one, max(0, places - pool.state(one.name).in_flight), now)
+
+
+def held_elsewhere(pool: PoolState, one: Credential, places: int, now: float) -> PoolState:
+    """Other proxies hold so many. That is looked at again after a while, whatever was heard of it."""
+    state = pool.state(one.name)
+    is_full = places > 0 and places + state.in_flight >= (one.max_concurrency or 0)
+    full_until = now + PLACE_WAIT if is_full else state.elsewhere.full_until
+    known = Elsewhere(places, now + PLACE_WAIT, full_until)
+    return pool.with_state(one.name, structs.replace(state, elsewhere=known))
 
 
 def nothing_elsewhere(pool: PoolState) -> PoolState:
@@ -219,7 +222,10 @@ STILL_HELD = 2.0
 
 
 def _still_held(known: Elsewhere, now: float) -> Elsewhere:
-    return replace(known, until=now + STILL_HELD) if known.at(now) else known
+    """Where all were held, those that are free meanwhile may be taken by others."""
+    later = now + STILL_HELD
+    until = later if known.at(now) else known.until
+    return replace(known, until=until, full_until=later if known.full_until > now else known.full_until)
 
 
 def together(pool: PoolState) -> PoolState:

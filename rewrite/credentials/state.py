@@ -59,6 +59,8 @@ class Elsewhere:
     places: int = 0
     until: float = 0.0
     """When that is known no more."""
+    full_until: float = 0.0
+    """Until when it counts that all places were held a moment ago, should the store be lost."""
 
     def at(self, now: float) -> int:
         return self.places if self.until > now else 0

@@ -28,6 +28,7 @@ from rewrite.credentials.state import (
     Alone,
     Cooldown,
     CredentialState,
+    Elsewhere,
     LastOutcome,
     PoolState,
     forgiven,
@@ -369,10 +370,14 @@ def _moved(state: CredentialState, by: float) -> CredentialState:
         last=replace(state.last, at=state.last.at + by) if state.last else None,
         used={key: _moved_counts(key[0], counts, by) for key, counts in state.used.items()},
         learnt={key: replace(one, resets_at=one.resets_at + by) for key, one in state.learnt.items()},
-        elsewhere=replace(state.elsewhere, until=state.elsewhere.until + by),
+        elsewhere=_moved_elsewhere(state.elsewhere, by),
         alone=_moved_alone(state.alone, by) if state.alone else None,
         spent={key: _moved_end(key[0], until, by) for key, until in state.spent.items()},
     )
+
+
+def _moved_elsewhere(known: Elsewhere, by: float) -> Elsewhere:
+    return replace(known, until=known.until + by, full_until=known.full_until + by)
 
 
 def _moved_alone(alone: Alone, by: float) -> Alone:

@@ -324,6 +324,22 @@ async def test_a_store_that_stands_still_holds_nobody_up_and_counts_right_afterw
         assert isinstance(await one.acquire(), Unavailable)
 
 
+async def test_what_was_full_a_moment_ago_is_not_filled_again_when_the_store_is_slow(
+    store: RedisServer,
+) -> None:
+    async with several(store.url, Credential("one", "p", max_concurrency=6)) as (one, two, _):
+        for _ in range(5):
+            await one.take()
+        last = await two.take()
+        store.pause()
+        try:
+            two.release(last)
+            assert isinstance(await two.acquire(), Unavailable), "another may have it by now"
+        finally:
+            store.resume()
+        assert isinstance(await two.wait(), Lease)
+
+
 async def test_places_that_the_store_forgot_are_registered_again(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         async with several(server.url, FOUR) as (one, two, _):

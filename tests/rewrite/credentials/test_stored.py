@@ -306,7 +306,7 @@ FULL = CredentialState(
     last=LastOutcome("completed", NOW),
     used={("requests/60.0", WHOLE): ((NOW, 0.5),)},
     learnt={("n", WHOLE): Reported("n", Unit.REQUESTS, 0.5, 0.5, NOW)},
-    elsewhere=Elsewhere(1, NOW),
+    elsewhere=Elsewhere(1, NOW, NOW),
     alone=Alone(2, {("requests/60.0", WHOLE): ((NOW, 0.5),)}),
     spent={("requests/60.0", WHOLE): NOW},
 )
