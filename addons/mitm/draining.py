@@ -8,7 +8,7 @@ words for that. GOAWAY names the last request that is answered, and what came af
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `Proxyserver`: servers, connections; `AsyncioServerInstance._servers`: those of asyncio are listening sockets;
-the option `server`, without which none of them is left;
+the option `server`, without which nothing is left of whatever the modes have, and a line of the log says so;
 `ConnectionHandler`: transports, by connection; `TimeoutWatchdog.last_activity`, in seconds of the wall clock.
 """
 
@@ -67,7 +67,8 @@ class Draining:
         """Listen no longer. Who has been connected by the system is accepted before, since closing would
         reset that connection; so nothing comes between the last look and the closing."""
         self.is_on = True
-        listening = [*_listening()]
+        servers = [*_servers()]
+        listening = [each for each in servers if isinstance(each, asyncio.Server)]
         for _ in range(MOST_ACCEPTED):
             if not _is_awaited(listening):
                 break
@@ -76,7 +77,8 @@ class Draining:
             server.close()
         for _ in range(TURNS):
             await asyncio.sleep(0)
-        ctx.options.update(server=False)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        if len(listening) < len(servers):
+            ctx.options.update(server=False)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
     def let_go(self) -> None:
         """Have those clients go elsewhere who ask nothing, and whose protocol has words for it."""
@@ -134,9 +136,7 @@ def _is_awaited(listening: Sequence[asyncio.Server]) -> bool:
         return bool(listening) and bool(looking.select(0))
 
 
-def _listening() -> Iterator[asyncio.Server]:
-    """What accepts connections."""
+def _servers() -> Iterator[object]:
+    """What accepts connections, in whatever way."""
     for instance in _server().servers:
-        for server in getattr(instance, "_servers", ()):
-            if isinstance(server, asyncio.Server):
-                yield server
+        yield from getattr(instance, "_servers", (instance,))
