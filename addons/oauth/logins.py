@@ -100,6 +100,8 @@ class Logins:
     async def close(self) -> None:
         """Wait for what is under way: a refresh token is used up when its answer comes."""
         await asyncio.gather(*(source.close() for source in self._sources.values()))
+        for following in self._following:
+            following.cancel()
 
 
 def _to_nobody(_: object) -> None:

@@ -249,6 +249,8 @@ class TokenSource:
             return Failed(str(error) or "another process holds the lock of its file")
         except OtherKey as error:
             return Failed(str(error))
+        except Unreadable as error:
+            return Failed(f"its file, or what another proxy made of it, {error}")
         except OSError as error:
             return Failed(f"its file cannot be locked or written ({error.strerror})")
 
