@@ -9,7 +9,7 @@ as it comes.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -66,7 +66,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._again: asyncio.Task[None] | None = None
         if connection is not None:
-            self._shared = SharedStore(connection, clock, self._hear)
+            self._shared = SharedStore(connection, clock, self._known.is_news, self._hear)
             connection.on_time(self._led)
             connection.on_up(self._join)
 
@@ -151,6 +151,9 @@ class Keeper:
         urgent = self._urgent or self._pool.unsaved.urgent
         changes = self._changes(now, due=at_once or urgent or now - self._written >= DEBOUNCE)
         self._take(await self._store.exchange(changes))
+        if self._shared is not None and self._store is self._shared:
+            with suppress(StoreError):  # then all is read when it is back
+                await self._shared.look()
 
     def _changes(self, now: float, *, due: bool) -> Entries:
         """What is to be written. `due`: all of it, and not only that which may be written at any time."""
@@ -207,6 +210,7 @@ class Keeper:
         self._turned = self._turns()
         if not is_passing:
             self._gather(self._clock())
+            self._pending = _but_forgotten(self._pending, filter(self._is_reset, others.items()))
         self._known.heed(others)
         restore(self._pool.conversations.sessions, others)
         if not is_passing:
@@ -250,9 +254,13 @@ class Keeper:
 
     def _forget(self, store: SharedStore, found: Entries) -> None:
         """What was counted before a user forgot it."""
-        for key, one in found.items():
-            if key.kind is Kind.CLEARED and key.scope == Clearing.RESET and self._known.is_news(key, one):
-                store.forget(Subject(*key[1:4]))
+        for key, _ in filter(self._is_reset, found.items()):
+            store.forget(Subject(*key[1:4]))
+
+    def _is_reset(self, fact: tuple[Key, Entry]) -> bool:
+        """Whether it says that all of somebody is forgotten, and was not known yet."""
+        key, one = fact
+        return key.kind is Kind.CLEARED and key.scope == Clearing.RESET and self._known.is_news(key, one)
 
     def _better(self, found: Entries) -> Iterator[Entries]:
         """What is known here and not there, in parts."""
@@ -295,6 +303,12 @@ class Keeper:
 
 _PART = 500
 """Conversations that are written before anything else goes on."""
+
+
+def _but_forgotten(pending: Entries, resets: Iterable[tuple[Key, Entry]]) -> Entries:
+    """What nobody has written yet, without what was counted of those that are reset."""
+    over = {key[1:4] for key, _ in resets}
+    return {key: one for key, one in pending.items() if key.kind is not Kind.USED or key[1:4] not in over}
 
 
 def _apart(own: Entries, found: Entries) -> Entries:

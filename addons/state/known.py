@@ -6,6 +6,7 @@ from itertools import islice
 from addons.credentials.pool import Pool
 from addons.credentials.unsaved import Unsaved
 from rewrite.credentials.entries import (
+    LAWS,
     NOTHING,
     OF_SESSIONS,
     Clearing,
@@ -153,13 +154,14 @@ class Known:
         return subject.provider in self._pool.states and self._subjects.get(who) == subject
 
     def is_news(self, key: Key, entry: Entry) -> bool:
-        """Whether it was not known as it is."""
-        return self._entries.get(Subject(*key[1:4]), NOTHING).get(key) != entry
+        """Whether it holds from now on and did not yet."""
+        known = self._entries.get(Subject(*key[1:4]), NOTHING).get(key)
+        return known is None or (known != entry and LAWS[key.kind](known, entry) == entry)
 
     def _learn(self, subject: Subject, found: Entries) -> Entries:
         """Keep it in mind; gives what of it is news."""
         before = self._entries.get(subject, NOTHING)
-        found = {key: one for key, one in found.items() if before.get(key) != one or key.kind is Kind.USED}
+        found = {key: one for key, one in found.items() if key.kind is Kind.USED or self.is_news(key, one)}
         if subject.key(Kind.CLEARED, Clearing.RESET) in found:
             self._entries[subject] = {key: one for key, one in before.items() if key.kind is not Kind.USED}
         self._know(subject, found)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import batched
+from math import inf
 from typing import Any
 
 from addons.state.reading import facts, totals
@@ -38,23 +39,33 @@ _BATCH = 200
 """Facts that one script writes: nobody else is served meanwhile."""
 _PATIENCE, _LAST_WORDS = 30.0, 1.0
 """Seconds in which something has to be written; the latter at the end of this proxy."""
+_A_WHILE = 2.0
+"""Seconds after which all have heard what was cleared."""
 _MERGE, _DROP, _COUNT = script("merge"), script("drop"), script("count")
 
 type Asked = tuple[Script, Sequence[str], Sequence[Argument]]
 
 
 class SharedStore:
-    """A `StateStore` behind `connection`. `clock` is the pool's; `woken` is called when something was heard.
+    """A `StateStore` behind `connection`. `clock` is the pool's; `woken` is called when something was heard,
+    and takes it at once; `is_news` says whether a fact is not known yet.
 
     Who keeps state calls `load`, `load_counts` and `join` each time that the store is there."""
 
-    def __init__(self, connection: Connection, clock: Callable[[], float], woken: Callable[[], None]) -> None:
-        self._connection, self._clock, self._woken = connection, clock, woken
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Callable[[], float],
+        is_news: Callable[[Key, Entry], bool],
+        woken: Callable[[], None],
+    ) -> None:
+        self._connection, self._clock, self._is_news, self._woken = connection, clock, is_news, woken
         self._before = secrets.token_hex(16)
         self._counters = Counters(connection.proxy)
         self._heard: dict[Key, Entry] = {}
         self._early: list[Callable[[], None]] | None = None
         self._is_joined = False
+        self._read_again_at = inf
         self._facts: dict[Key, Entry] = {}
         self._totals: dict[tuple[Key, str], float] = {}
         connection.subscribe("entries", partial(self._in_order, self._hear_facts))
@@ -119,17 +130,20 @@ class SharedStore:
 
     def _flush(self) -> None:
         if self._connection.is_up:
-            for asked in self._written():
+            for asked in (*self._written_facts(), *self._written_totals()):
                 self._ask(asked)
 
-    def _written(self) -> Iterator[Asked]:
-        """All that is to be written, which counts as written then."""
-        facts, totals = self._facts, self._totals
-        self._facts, self._totals = {}, {}
+    def _written_facts(self) -> Iterator[Asked]:
+        """All that are to be written, which count as written then."""
+        facts, self._facts = self._facts, {}
         for some in batched((pair for pair in facts.items() if can_be_kept(pair[1])), _BATCH):
             yield self._merging(some)
-        for counts in batched(totals.items(), _BATCH):
-            yield self._counting(counts)
+
+    def _written_totals(self) -> Iterator[Asked]:
+        """As these. After the facts: what clears counts comes before what was counted since."""
+        totals, self._totals = self._totals, {}
+        for some in batched(totals.items(), _BATCH):
+            yield self._counting(some)
 
     def _ask(self, asked: Asked) -> None:
         self._connection.ask(*asked, _ignore, seconds=_PATIENCE)
@@ -195,8 +209,9 @@ class SharedStore:
 
     def _hear(self, found: Entries) -> None:
         if any(key.kind is Kind.CLEARED for key in found):
+            news = {key: one for key, one in found.items() if self._is_news(key, one)}
             self._heard = dict(merged(self._heard, found))
-            for of in _reset(found):
+            for of in _reset(news):
                 self.forget(of)
         else:
             absorb(self._heard, found)
@@ -204,6 +219,7 @@ class SharedStore:
 
     def forget(self, of: Subject, *, others: bool = False) -> None:
         """What was counted of it was cleared. `others`: by this proxy, which says so in their place too."""
+        self._read_again_at = self._clock() + _A_WHILE
         over = self._counters.forget(partial(_is_of, of))
         self._owe(*((key, proxy, 0.0) for key, proxy, _ in over if others or proxy == self._counters.own))
         self._heard = {
@@ -240,13 +256,30 @@ class SharedStore:
 
     async def join(self, own: Iterable[Entries]) -> None:
         """Write what this proxy knows and the store does not, in parts. Raises StoreError."""
+        self._hear_early()
+        for part in own:
+            self._facts.update(part)
+            for asked in self._written_facts():
+                await self._connection.call(*asked)
+        for asked in self._written_totals():
+            await self._connection.call(*asked)
+
+    async def look(self) -> None:
+        """Read again what others have counted, a while after some of it was cleared: what they counted
+        meanwhile may have been said before that was heard. Raises StoreError."""
+        if not self._connection.is_up or self._clock() < self._read_again_at:
+            return
+        self._read_again_at, self._early = inf, []
+        try:
+            absorb(self._heard, await self.load_counts(emptied=False))
+        finally:
+            self._hear_early()
+        self._woken()
+
+    def _hear_early(self) -> None:
         early, self._early = self._early or [], None
         for hear in early:
             hear()
-        for part in own:
-            self._facts.update(part)
-            for asked in self._written():
-                await self._connection.call(*asked)
 
     def renamed(self, named: Callable[[Key], Key | None]) -> None:
         """Keys have other marks."""

@@ -385,3 +385,21 @@ async def test_what_the_store_counted_for_an_attempt_that_never_began_is_put_rig
         (key,) = (key for key, _, _ in one.keeper._shared._counters.totals())  # type: ignore[union-attr]
         one.pool.unsaved.recounted.add(key)
         await until(lambda: client.hvals(name) == ["1.0"])
+
+
+async def test_what_one_forgets_without_the_store_is_forgotten_by_all_when_it_is_back(
+    store: RedisServer,
+) -> None:
+    async with proxies(store, 3, windows=(PER_DAY,)) as (one, two, three):
+        for each in (one, two, three):
+            each.serve()
+        await until(lambda: one.used() == two.used() == three.used() == 3.0)
+        store.kill()
+        await until(lambda: not any(each.connection.is_up for each in (one, two, three)))
+        two.serve()
+        one.pool.reset("p", "one")
+        one.serve(), one.serve()
+        store.start()
+        await until(lambda: one.used() == two.used() == three.used() == 2.0)
+        async with proxies(store, 1, windows=(PER_DAY,)) as (late,):
+            assert late.used() == 2.0
