@@ -6,10 +6,12 @@ from heapq import heappop, heappush
 
 import pytest
 
+from addons.credentials.asking import Asking
 from addons.credentials.queue import Queue, Queues, Wanted, is_plain
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.line import PACE
+from rewrite.credentials.sharing import Granted, Probed, Verdict
 from rewrite.values.events import Acquire
 
 
@@ -254,3 +256,61 @@ def test_those_who_wait_come_before_those_who_come(world: World) -> None:
     assert queues.held("p", "m") == frozenset("a")
     assert queues.held("p", "other") == frozenset()
     assert world.got == [("x", 111.0)]
+
+
+# -- others are asked --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Others:
+    """They answer when the test says so, in the order of being asked."""
+
+    world: World
+    asked: list[Callable[[Verdict | None], None]] = field(default_factory=list)
+    unwanted: int = 0
+
+    def wanted(self, name: str) -> Wanted[Key]:
+        plain = self.world.wanted(name)
+        return Wanted(lambda held: self.choose(plain, held), plain.answer, plain.alike)
+
+    def choose(self, plain: Wanted[Key], held: frozenset[str]) -> Key | Unavailable | Asking[Key]:
+        found = plain.choose(held)
+        if not isinstance(found, Key):
+            return found
+        return Asking(found, self.asked.append, lambda: Unavailable(1.0, full=True), self._unwanted)
+
+    def _unwanted(self) -> None:
+        self.unwanted += 1
+
+    def join(self, name: str, ticket: int) -> Callable[[], None]:
+        return self.world.queue.join(ticket, "m", 60.0, self.wanted(name))
+
+
+def test_a_call_that_others_deny_keeps_its_place(world: World) -> None:
+    others = Others(world)
+    world.free = 1
+    for ticket, name in enumerate("xy", 1):
+        others.join(name, ticket)
+    assert len(others.asked) == 1
+    others.asked.pop()(Probed(1.0))
+    assert (world.got, len(world.queue)) == ([], 2)
+    world.free = 1
+    world.queue.look()
+    others.asked.pop()(Granted(0))
+    assert world.got == [("x", 100.0)]
+
+
+def test_a_call_is_asked_for_once_at_a_time(world: World) -> None:
+    others = Others(world)
+    others.join("x", 1)
+    world.run(5.0)
+    world.queue.look()
+    assert len(others.asked) == 1
+
+
+def test_what_is_granted_to_a_call_that_left_is_given_back(world: World) -> None:
+    others = Others(world)
+    leave = others.join("x", 1)
+    leave()
+    others.asked.pop()(Granted(0))
+    assert (world.got, others.unwanted, len(world.queue)) == ([], 1, 0)
