@@ -157,7 +157,7 @@ class Rotator:
         self._bodies, self._is_listed = Bodies(self._attempts.requests), False
         fields = FieldCache(clock.steady, redactor.holds_secret)
         self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts, users)
-        self._answering.responses.share(store)
+        self._answering.share(store)
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         views = Views(
@@ -165,7 +165,7 @@ class Rotator:
             self._answering.live,
             lambda: self._control.source,
             redactor,
-            lambda: self._control.in_force,
+            lambda: self._control.in_force and not store.is_beginning,
             lambda: self._flows.draining.is_on,
             {"users": lambda: [*users.status()], "store": roster.status},
         )

@@ -36,6 +36,7 @@ from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
 from addons.secrets.redaction import Blackout
+from addons.store.connection import Connection
 from addons.team.users import Users
 from addons.upstream.client import Upstream
 from addons.views.attempts import Attempts
@@ -95,6 +96,7 @@ class Answering:
         self._settings: Settings | None = None
         self._planner: Planner | None = None
         self._upstream: Upstream | None = None
+        self._store: Connection | None = None
         self._former: list[Upstream] = []
         self._clock = Clock()
         self.flow_traces = FlowTraces(traces, pool, self._clock)
@@ -104,6 +106,21 @@ class Answering:
         self.buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
         """Whether the route of a call wants its answer whole before the client gets it, and for how many
         seconds it may be kept."""
+
+    def share(self, store: Connection) -> None:
+        """Other proxies share `store`."""
+        self._store = store
+        self.responses.share(store)
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it is not known yet what other proxies know, nor that nobody can say."""
+        return self._store is not None and self._store.is_beginning
+
+    async def begun(self) -> None:
+        """Wait until it is."""
+        if self._store is not None:
+            await self._store.begun()
 
     def configure(self, settings: Settings, upstream: Upstream) -> None:
         """Connections that are not used any more are closed after the last call that may use them."""

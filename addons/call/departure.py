@@ -152,6 +152,11 @@ class Departure:
     def _begun(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes) -> Responder:
         if len(body) > MOST_VALUES and is_crowded(body):
             return answer_with(self._too_large(intercepted, f"{MOST_VALUES} values"))
+        if self._answering.is_early:
+            return partial(self._when_begun, flow, intercepted, body)
+        return self._admitted(flow, intercepted, body)
+
+    def _admitted(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes) -> Responder:
         if (user := user_of(flow)) and self._answering.users.is_capped(user):
             return partial(self._when_admitted, flow, intercepted, body)
         return self._answered(flow, intercepted, body)
@@ -163,6 +168,18 @@ class Departure:
         return (
             partial(self._when_fetched, flow, intercepted, made) if isinstance(made, Fetching) else made.run
         )
+
+    async def _when_begun(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes, sink: Sink
+    ) -> None:
+        """A key may rest, or a conversation stay on one, for all that is known in the first moments."""
+        respond: Responder
+        try:
+            await self._answering.begun()
+            respond = self._admitted(flow, intercepted, body)
+        except Exception as error:  # noqa: BLE001  # as in `dispatch`
+            respond = self._failed(flow, error)
+        await respond(sink)
 
     async def _when_fetched(
         self, flow: http.HTTPFlow, intercepted: Intercepted, fetching: Fetching, sink: Sink

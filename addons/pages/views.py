@@ -24,9 +24,10 @@ SERVES = "ok"
 
 
 class Views:
-    """Of one proxy. `live` gives the calls that are not over, `source` the config file in force;
-    `in_force` says whether there is a config, or the lack of one, that could be used; `draining` whether the
-    proxy is about to end. `more`: what else is in the status, by name, where it is not empty."""
+    """Of one proxy. `live` gives the calls that are not over, `source` the config file in force; `has_begun`
+    says whether there is a config, or the lack of one, that could be used, and whether what other proxies
+    know is known here, or cannot be; `draining` whether the proxy is about to end. `more`: what else is in
+    the status, by name, where it is not empty."""
 
     def __init__(
         self,
@@ -34,18 +35,18 @@ class Views:
         live: Callable[[], Iterable[LiveCall]],
         source: Callable[[], Path | None],
         redactor: Redactor,
-        in_force: Callable[[], bool],
+        has_begun: Callable[[], bool],
         draining: Callable[[], bool],
         more: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     ) -> None:
         self._overview, self._live, self._source, self._redactor = overview, live, source, redactor
-        self._in_force, self._draining, self._more = in_force, draining, more
+        self._has_begun, self._draining, self._more = has_begun, draining, more
 
     def serves(self) -> str:
         """In one word whether it does: `ok`, `starting`, or `draining` from the moment when it is to end."""
         if self._draining():
             return "draining"
-        return SERVES if self._in_force() else "starting"
+        return SERVES if self._has_begun() else "starting"
 
     def health(self) -> Data:
         """Whether it serves, and what a program has to know to use it."""

@@ -128,13 +128,15 @@ class Asking:
     status: int = 0
     key: str = ""
     first: float = 0.0
+    source: int = 0
     fault: str = ""
     data: bytearray = field(default_factory=bytearray)
 
     async def ask(self, port: int, trust: ssl.SSLContext) -> None:
         """Send it and read its answer. Raises Broken, OSError and EOFError."""
         if self.connection is None:
-            self.connection = await Connection.open(port, self.job.host, trust)
+            self.connection = await Connection.open(port, self.job.host, trust, self._bound)
+        self._bound(self.connection.port)
         self.connection.ask(_PATH, body(self.job))
         head = await self.connection.next(0.0)
         self.first = time.monotonic() - self.began
@@ -151,10 +153,12 @@ class Asking:
         missing = [text for text in SAID.texts if text.encode() not in self.data]
         return "" if _WHOLE in self.data and not missing else f"not whole: {bytes(self.data[-160:])!r}"
 
+    def _bound(self, port: int) -> None:
+        self.source = port
+
     def seen(self) -> Seen:
         seconds = time.monotonic() - self.began
-        port = 0 if self.connection is None else self.connection.port
-        return Seen(self.job, self.status, self.fault, self.key, self.began, self.first, seconds, port)
+        return Seen(self.job, self.status, self.fault, self.key, self.began, self.first, seconds, self.source)
 
 
 def body(job: Job) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -56,9 +57,13 @@ class Connection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
 
     @classmethod
-    async def open(cls, port: int, host: str, trust: ssl.SSLContext) -> Self:
+    async def open(
+        cls, port: int, host: str, trust: ssl.SSLContext, bound: Callable[[int], None] = lambda _: None
+    ) -> Self:
+        """`bound` gets its own port, before anything is said."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         own: int = writer.get_extra_info("sockname")[1]
+        bound(own)
         writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
         await reader.readuntil(b"\r\n\r\n")
         await writer.start_tls(trust, server_hostname=host)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from tests.e2e.proxy import Proxy
 from tests.e2e.sockets import WebSocket
 from tests.e2e.talk import client
 from tests.redis_server import WITHOUT, RedisServer
-from tests.vendor import VendorThread
+from tests.vendor import VendorThread, chat_error
 
 pytestmark = WITHOUT
+CHAT = "https://api.openai.com/v1/chat/completions"
+HELLO = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 RESPONSES = "https://api.openai.com/v1/responses"
 CONFIG = """
 [providers.openai]
@@ -124,3 +127,47 @@ def test_a_call_that_continues_what_cannot_be_fetched_is_told_to_ask_again(
         assert "x-should-retry" not in answer.headers
         assert http.get(f"{RESPONSES}/resp_rot{7:024x}", headers=OWN).status_code == 503
         assert "Traceback" not in proxy.log
+
+
+def test_a_proxy_serves_once_it_knows_what_others_know_or_that_it_is_alone(tmp_path: Path) -> None:
+    health = "http://rotator.local/health"
+    with RedisServer(tmp_path) as store:
+        store.pause()
+        config = CONFIG.format(url="http://127.0.0.1:1", store=store.url)
+        with Proxy(tmp_path, config, keys={"KEY": "sk-pool"}) as proxy, client(proxy) as http:
+            found = http.get(health)
+            assert (found.status_code, found.json()["status"]) == (503, "starting")
+            proxy.wait_log("this proxy is alone until it can")
+            assert http.get(health).json()["status"] == "ok"
+        store.resume()
+
+
+TWO_KEYS = """
+[providers.openai]
+base_url = "{url}"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[state]
+url = "{store}"
+"""
+POOL = {"ONE": "sk-the-first-key-of-two", "TWO": "sk-the-second-key-of-two"}
+
+
+def test_the_first_call_of_a_proxy_knows_what_the_others_know(vendor: VendorThread, tmp_path: Path) -> None:
+    vendor.on(key=POOL["ONE"]).always(chat_error(429, "rate_limit", "slow down", (("retry-after", "300"),)))
+    with RedisServer(tmp_path) as store:
+        config = TWO_KEYS.format(url=vendor.base_url, store=store.url)
+        with Proxy(tmp_path, config, keys=POOL) as proxy, client(proxy) as http:
+            proxy.wait_log("shared with other proxies")
+            assert http.post(CHAT, headers=OWN, json=HELLO).status_code == 200
+        before = len(vendor.requests)
+        store.pause()
+        with (
+            Proxy(tmp_path, config, keys=POOL) as proxy,
+            client(proxy) as http,
+            ThreadPoolExecutor(1) as thread,
+        ):
+            asked = thread.submit(http.post, CHAT, headers=OWN, json=HELLO)
+            proxy.wait_log("client connect")
+            store.resume()
+            assert asked.result().status_code == 200
+    assert [one.credential for one in vendor.requests[before:]] == [POOL["TWO"]]
