@@ -1,7 +1,7 @@
 """What is known of the credentials of a pool, as entries and back. Pure.
 
-What changes by the moment (calls in flight, whose turn it is, streaks) is not kept. What a provider said of a
-credential is kept without its answer.
+What changes by the moment (calls in flight, streaks) is not kept; whose turn it is, `turns` knows. What a
+provider said of a credential is kept without its answer.
 """
 
 from collections.abc import Callable, Iterator, Mapping
