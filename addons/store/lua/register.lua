@@ -12,7 +12,7 @@ for at = first, #ARGV, 3 do
   for _, one in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     held = held + tonumber(redis.call('HGET', prefix .. 'held:' .. one, ARGV[at]) or 0)
   end
-  if held < tonumber(ARGV[at + 1]) then
+  if held < tonumber(ARGV[at + 1]) and redis.call('EXISTS', prefix .. 'line:' .. ARGV[at]) == 1 then
     redis.call('PUBLISH', prefix .. 'changes', cjson.encode({proxy, 'places', {ARGV[at], held, 0}}))
   end
 end
