@@ -13,6 +13,8 @@ ALL = ("direct", *PROXIES)
 TRANSLATED = ("rotator", "translated")
 TRACED = ("rotator", "traced")
 RULED = ("rotator", "ruled")
+STORED = ("rotator", "stored")
+LEASED = ("rotator", "leased")
 LITELLM = ("rotator", "litellm")
 
 
@@ -56,8 +58,10 @@ def _cpu(title: str, measure: Cpu, ways: Sequence[str] = PROXIES) -> Group:
     return Group([Quantity(title, "ms")], ways, measure)
 
 
-def _first(title: str, measure: FirstToken | OfficialSdk, most_rounds: int = 99) -> Group:
-    return Group([Quantity(title, "ms")], ALL, measure, most_rounds)
+def _first(
+    title: str, measure: FirstToken | OfficialSdk, most_rounds: int = 99, ways: Sequence[str] = ALL
+) -> Group:
+    return Group([Quantity(title, "ms")], ways, measure, most_rounds)
 
 
 _EACH = Load(50)
@@ -69,11 +73,12 @@ def groups(*, quick: bool) -> Sequence[Group]:
     few = 3 if quick else 1
     one_by_one = Cpu(Load(600 // few, gap=0.0022), calls=1, an_event=True)
     each = Cpu(_EACH, 45 // few)
+    first = FirstToken(Load(2, gap=0.001), 90 // few)
     return (
         _cpu("50 events, a write each: CPU a call", each),
         _cpu("50 events in one write: CPU a call", Cpu(Load(50, burst=50), 90 // few)),
         _cpu("events one by one, 2.5 ms apart: CPU an event", one_by_one),
-        _first("first event, one kept connection", FirstToken(Load(2, gap=0.001), 90 // few)),
+        _first("first event, one kept connection", first),
         _cpu(
             "provider on TLS, a client connection a call: CPU a call",
             Cpu(_EACH, 30 // few, secure=True, kept=False),
@@ -96,6 +101,10 @@ def groups(*, quick: bool) -> Sequence[Group]:
         _cpu("traced, events one by one, 2.5 ms apart: CPU an event", one_by_one, TRACED),
         _cpu("ten rules, 50 events, a write each: CPU a call", each, RULED),
         _cpu("ten rules, events one by one, 2.5 ms apart: CPU an event", one_by_one, RULED),
+        _cpu("with a store, 50 events, a write each: CPU a call", each, STORED),
+        _first("with a store, first event, one kept connection", first, ways=STORED),
+        _cpu("a place asked for, 50 events, a write each: CPU a call", each, LEASED),
+        _first("a place asked for, first event, one kept connection", first, ways=LEASED),
     )
 
 

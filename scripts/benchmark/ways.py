@@ -18,6 +18,8 @@ from typing import Self
 from scripts.benchmark import sampler
 from scripts.benchmark.sampler import SAMPLES
 from tests.e2e.proxy import ADDON, ROOT, Proxy
+from tests.redis_server import PROGRAM as REDIS
+from tests.redis_server import RedisServer
 
 PASSTHROUGH = Path(__file__).with_name("passthrough.py")
 SECURE_HOST = "secure.example"
@@ -39,6 +41,9 @@ credentials = [{{ name = "one", key = "env:ONE" }}]
 match = {{ provider = "mistral" }}
 to = ["anthropic/claude"]
 """
+_KEY = 'key = "env:ONE"'
+_SHARED = "shared with other proxies"
+"""What is logged when a store is reached."""
 _TRACE = """
 [trace]
 directory = "traces"
@@ -178,6 +183,27 @@ def ruled(folder: Path, served: Provider) -> Iterator[Way]:
 
 
 @contextmanager
+def stored(folder: Path, served: Provider) -> Iterator[Way]:
+    """Through rotator, which shares what it knows through a store, and has to ask it for nothing."""
+    with RedisServer(folder) as store, _rotator(folder, served, _state(store)) as proxy:
+        proxy.wait_log(_SHARED)
+        yield _through(proxy, "stored", "api.openai.com")
+
+
+@contextmanager
+def leased(folder: Path, served: Provider) -> Iterator[Way]:
+    """The same, with a key that serves so many calls at once at all proxies: the store is asked for each."""
+    config = _CONFIG.replace(_KEY, f"{_KEY}, max_concurrency = 99")
+    with RedisServer(folder) as store, _rotator(folder, served, _state(store), config) as proxy:
+        proxy.wait_log(_SHARED)
+        yield _through(proxy, "leased", "api.openai.com")
+
+
+def _state(store: RedisServer) -> str:
+    return f'[state]\nurl = "{store.url}"\n'
+
+
+@contextmanager
 def translated(folder: Path, served: Provider) -> Iterator[Way]:
     """Through rotator, from Chat to Messages and back."""
     with _rotator(folder, served) as proxy:
@@ -211,6 +237,7 @@ WAYS: Mapping[str, Callable[[Path, Provider], AbstractContextManager[Way]]] = {
     "translated": translated,
     "traced": traced,
     "ruled": ruled,
+    **({"stored": stored, "leased": leased} if shutil.which(REDIS) else {}),
     **({"litellm": litellm} if shutil.which("litellm") else {}),
 }
 
@@ -255,9 +282,9 @@ def _through(proxy: Proxy, name: str, host: str) -> Way:
     return Way(name, plain, secure, proxy.process.pid)
 
 
-def _rotator(folder: Path, served: Provider, more: str = "") -> Proxy:
+def _rotator(folder: Path, served: Provider, more: str = "", config: str = _CONFIG) -> Proxy:
     """`more`: what its config says besides."""
-    config = (_CONFIG + more).format(plain=served.plain, secure=served.secure, host=SECURE_HOST)
+    config = (config + more).format(plain=served.plain, secure=served.secure, host=SECURE_HOST)
     return _proxy(folder, served, config, ADDON)
 
 
