@@ -98,7 +98,7 @@ class NetworkStream(asyncio.Protocol):
         if self.has_ended:
             user.ended(self._error)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """`is_flushed` says when it has left. Where it cannot, the connection ends."""
         if self._lost:
             return
@@ -293,7 +293,7 @@ class Connection:
         self._stream = stream
         self._user: ConnectionUser | None = None
         self._watcher: Callable[[], None] | None = None
-        self._pieces: Iterator[bytes] | None = None
+        self._pieces: Iterator[bytes | memoryview] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._has_begun = self._is_last = False
         self._take: Callable[[bytes], None] | None = None
@@ -457,7 +457,8 @@ class Connection:
             self._watcher()
 
 
-def _pieces(head: bytes, body: bytes) -> Iterator[bytes]:
-    yield head + body[:_PIECE]
+def _pieces(head: bytes, body: bytes) -> Iterator[bytes | memoryview]:
+    view = memoryview(body)
+    yield b"".join((head, view[:_PIECE]))
     for start in range(_PIECE, len(body), _PIECE):
-        yield body[start : start + _PIECE]
+        yield view[start : start + _PIECE]

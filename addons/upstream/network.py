@@ -186,7 +186,7 @@ class Tls:
             self._object.do_handshake()
             self.is_open = True
 
-    def encrypt(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes | memoryview) -> bytes:
         """The encrypted bytes to be written now, those of `data` included. Raises ssl.SSLError."""
         if data:
             self._object.write(data)
