@@ -4,10 +4,6 @@ from msgspec import Struct
 
 from addons.credentials.conversations import Asker
 from protocols.model.call import Call
-from rewrite.credentials.choosing import scope_of
-from rewrite.credentials.rules import CredentialRequest
-from rewrite.credentials.sessions import Found
-from rewrite.credentials.state import PoolState
 from rewrite.values.events import Acquire
 
 
@@ -26,23 +22,3 @@ class Acquisition(Struct, frozen=True):
     """See `Lease`."""
     since: float = 0.0
     """See `Claim`."""
-
-    def request(self, state: PoolState, found: Found, held: frozenset[str]) -> CredentialRequest:
-        """What is chosen by. `found`: where its conversation is; `held`: what is given to others first."""
-        call, asked = self.call, self.asked
-        return CredentialRequest(
-            scope_of(call),
-            asked.prefer,
-            conversation=found.prefer,
-            insist=asked.insist,
-            avoid=asked.avoid,
-            refused=asked.refused,
-            resting=asked.resting,
-            held=held,
-            only_others=asked.only_others,
-            fallback=self.fallback,
-            model=call.model,
-            client=self.asker.facts.name,
-            hurried=asked.hurried,
-            quota=state.quota_of(call.model) if state.groups else "",
-        )

@@ -41,7 +41,8 @@ from rewrite.credentials.learning import Reported, asked_to_wait, reported
 from rewrite.credentials.limits import learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
-from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
+from rewrite.credentials.rules import CredentialRequest
+from rewrite.credentials.sessions import UNKNOWN_CONVERSATION, Found
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.sharing import any_scarce, counted_by, is_scarce
 from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
@@ -186,7 +187,7 @@ class Pool:
             state = self.states.get(provider, _NO_POOL)
         several = len(state.credentials) > 1
         found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
-        request = of.request(state, found, held)
+        request = _request(of, state, found, held)
         chosen = choose(state, request, now)
         if isinstance(chosen, Unavailable):
             return chosen
@@ -245,7 +246,8 @@ class Pool:
             outcome = without_keys(lambda: (lease.secret, *self.secrets()), outcome)
             self._settle(provider, lease, call, outcome, asker, used, now)
         self._give_back(provider, lease, used, is_current=True)
-        self.unsaved.settled()
+        if self.unsaved.urgent:
+            self.unsaved.settled()
         if self.queues.by_provider:
             self.queues.answered(provider, lease.ticket)
 
@@ -401,3 +403,24 @@ class Pool:
     def secrets(self) -> list[SecretStr]:
         """All that are never to be shown."""
         return self._keys.secrets()
+
+
+def _request(of: Acquisition, state: PoolState, found: Found, held: frozenset[str]) -> CredentialRequest:
+    """What is chosen by. `found`: where its conversation is; `held`: what is given to others first."""
+    call, asked = of.call, of.asked
+    return CredentialRequest(
+        scope_of(call),
+        asked.prefer,
+        conversation=found.prefer,
+        insist=asked.insist,
+        avoid=asked.avoid,
+        refused=asked.refused,
+        resting=asked.resting,
+        held=held,
+        only_others=asked.only_others,
+        fallback=of.fallback,
+        model=call.model,
+        client=of.asker.facts.name,
+        hurried=asked.hurried,
+        quota=state.quota_of(call.model) if state.groups else "",
+    )
