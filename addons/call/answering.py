@@ -115,7 +115,9 @@ class Answering:
     @property
     def is_early(self) -> bool:
         """Whether it is not known yet what other proxies know, nor that nobody can say."""
-        return self._store is not None and self._store.is_beginning
+        if self._store is None or self._settings is None or self._settings.shared is None:
+            return False
+        return self._store.is_beginning
 
     async def begun(self) -> None:
         """Wait until it is."""

@@ -24,7 +24,7 @@ SETTLED = 0.1
 
 ROOT = Path(__file__).parents[2]
 _LAYERS = ("addons", "rewrite", "protocols")
-_BY_THE_CLOCK = frozenset({"watch.py", "silences.py"})
+_BY_THE_CLOCK = frozenset({"watch.py", "silences.py", "repeated.py"})
 """These look at the config, and at all calls, once a second, whatever calls there are."""
 
 type Step = tuple[str, ...]
