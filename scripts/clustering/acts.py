@@ -150,14 +150,14 @@ def within(noted: Sequence[Noted], most: int) -> Check:
     return Check("in flight with one key", found, not over and highest > 0)
 
 
-def kept(noted: Sequence[Noted]) -> Check:
-    """Whether a key was left alone once any proxy had seen its 429."""
+def kept(noted: Sequence[Noted], seconds: float = KEPT_WITHIN) -> Check:
+    """Whether a key was left alone so soon after any proxy had seen its 429."""
     refused = [one for one in noted if one.limited]
     if not refused:
         return Check("429s", "none", holds=False)
     last = max(one.at for one in refused) - refused[0].at
     found = f"{len(refused)} 429s, the last {last * 1000:.0f} ms after the first"
-    return Check("the key is left alone", found, last <= KEPT_WITHIN)
+    return Check("the key is left alone", found, last <= seconds)
 
 
 def let_through(seen: Sequence[Seen], most: int) -> Check:

@@ -5,6 +5,7 @@ redis-benchmark plays the same scripts, with arguments as a proxy sent them, on 
 others listen to.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,24 @@ def of_calls(cluster: Cluster, client: redis.Redis) -> Iterator[Sequence[str]]:
         )
 
 
+def hearing(cluster: Cluster) -> float:
+    """Seconds of CPU that a proxy takes for a call of another, of which it only hears."""
+    *asked, hears = cluster.proxies.values()
+    jobs = [Job(HOSTS[CONVERSING], f"heard-{n}", port=asked[n % 2].port) for n in range(2 * CALLS)]
+    idle = _cpu(hears.process.pid)
+    time.sleep(5.0)
+    began, before = time.monotonic(), _cpu(hears.process.pid)
+    cluster.clients().run(jobs, AT_ONCE)
+    time.sleep(1.0)
+    used, seconds = _cpu(hears.process.pid) - before, time.monotonic() - began
+    return max(used - (before - idle) / 5.0 * seconds, 0.0) / len(jobs)
+
+
+def _cpu(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def monitored(port: int) -> Iterator[list[str]]:
     """The lines of all that is asked of the store meanwhile."""
@@ -151,6 +170,7 @@ def benchmarked(commands: Mapping[str, list[str]], folder: Path) -> Iterator[Seq
         client = stack.enter_context(redis.Redis(port=store.port))
         for each in scripts():
             client.script_load(each.text)
+        client.zadd("rotator:proxies", {f"{number:012x}": 9e15 for number in range(LISTENERS)})
         for _ in range(LISTENERS):
             stack.callback(_listening(store.port).terminate)
         yield "script", "a second", "of one"
@@ -193,6 +213,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cluster-") as name, Cluster(Path(name)) as cluster:
         with redis.Redis(port=cluster.store.port) as client:
             print(*aligned([*of_calls(cluster, client)]), sep="\n", flush=True)
+        print(f"a proxy that hears of a call: {hearing(cluster) * 1e6:.0f} us of its CPU", flush=True)
         with monitored(cluster.store.port) as lines:
             jobs = [Job(HOSTS[CONVERSING], "two"), Job(HOSTS[BOUNDED]), Job(HOSTS[COUNTED])]
             cluster.clients().run(jobs, 1)

@@ -24,6 +24,8 @@ ALIVE = 10.0
 """Seconds after which the places of a proxy that is gone are free."""
 APART = 600.0
 """Seconds between two clocks."""
+KNOWN_WITHIN = 1.0
+"""Seconds after which no proxy asks with a key that rests, whatever happens: they are busy meanwhile."""
 LOST = 20
 """Answers of the store that are lost, one after another."""
 
@@ -186,6 +188,6 @@ def judged(seen: Sequence[Seen], noted: Sequence[Noted], hit: frozenset[int], li
     talking = [one for one in noted if one.conversation and one.conversation not in touched]
     return [
         Check("failed without need", found, not others and bool(seen)),
-        kept(noted),
+        kept(noted, KNOWN_WITHIN),
         stays(talking),
     ]
