@@ -15,7 +15,7 @@ class Between:
     """Passes bytes on from its port to another one. Runs in a thread of its own."""
 
     def __init__(self, port: int) -> None:
-        self.port, self._behind = free_port(), port
+        self.port, self._store = free_port(), port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="between", daemon=True)
         self._armed = False
@@ -28,7 +28,7 @@ class Between:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            theirs, ours = await asyncio.open_connection("127.0.0.1", self._behind)
+            theirs, ours = await asyncio.open_connection("127.0.0.1", self._store)
         except OSError:
             writer.transport.abort()
             return

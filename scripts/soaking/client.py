@@ -64,9 +64,13 @@ class Connection:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         own: int = writer.get_extra_info("sockname")[1]
         bound(own)
-        writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
-        await reader.readuntil(b"\r\n\r\n")
-        await writer.start_tls(trust, server_hostname=host)
+        try:
+            writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+            await reader.readuntil(b"\r\n\r\n")
+            await writer.start_tls(trust, server_hostname=host)
+        except BaseException:
+            writer.transport.abort()
+            raise
         return cls(host, own, reader, writer)
 
     def ask(self, path: str, body: bytes) -> None:

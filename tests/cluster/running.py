@@ -10,11 +10,11 @@ from scripts.clustering.programs import missing
 
 
 @contextmanager
-def running(folders: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Skips, and says why, where a program is missing."""
+def running(folders: pytest.TempPathFactory, *, faulty: bool = False) -> Iterator[Cluster]:
+    """See `Cluster`. Skips, and says why, where a program is missing."""
     if absent := missing():
         pytest.skip(absent)
-    with Cluster(folders.mktemp("cluster")) as cluster:
+    with Cluster(folders.mktemp("cluster"), faulty=faulty) as cluster:
         yield cluster
     for name, proxy in cluster.proxies.items():
         assert "Traceback" not in proxy.log, f"{name}:\n{proxy.log}"

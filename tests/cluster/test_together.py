@@ -1,4 +1,4 @@
-"""Three proxies behind a real balancer, with the numbers that the provider counts."""
+"""Three proxies with a real balancer, with the numbers that the provider counts."""
 
 from collections.abc import Iterator
 
