@@ -3,7 +3,8 @@
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.clustering.programs import PATIENCE, Program, free_port
@@ -34,6 +35,13 @@ class Balancer(Program):
     def clients(self, name: str) -> set[int]:
         """The ports of those who are connected to the proxy of this name."""
         return {int(port) for port, server in _SESSION.findall(self._ask("show sess")) if server == name}
+
+    @contextmanager
+    def sparing(self, name: str) -> Iterator[None]:
+        """Meanwhile nobody else is connected to the proxy of this name; those who are stay."""
+        self._ask(f"disable server proxies/{name}")
+        yield
+        self._ask(f"enable server proxies/{name}")
 
     def wait(self, name: str) -> None:
         """Until it sends clients to the proxy of this name. Raises TimeoutError."""

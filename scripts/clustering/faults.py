@@ -107,11 +107,11 @@ def proxy_killed(cluster: Cluster) -> Aside:
     name = "proxy2"
     proxy = cluster.proxies[name]
     proxy.process.send_signal(SIGSTOP)
-    hit = cluster.balancer.clients(name)
-    proxy.process.kill()
-    killed = time.monotonic()
-    hit |= cluster.balancer.clients(name)
-    proxy.wait_exit()
+    with cluster.balancer.sparing(name):  # who connects now would not be known
+        hit = cluster.balancer.clients(name)
+        proxy.process.kill()
+        killed = time.monotonic()
+        proxy.wait_exit()
     time.sleep(ALIVE + AFTER)
     freed = free_again(cluster.provider.so_far(), killed)
     cluster.begin(name, port=proxy.port)
@@ -167,7 +167,7 @@ def happen(cluster: Cluster, fault: str, number: int) -> Happened:
     cluster.provider.seconds = ANSWER
     key = KEYS[f"key-{number}"]
     with Steady(cluster, fault) as load:
-        time.sleep(BEFORE)
+        load.wait_begun()
         cluster.provider.limit(CONVERSING, key, 120.0)
         time.sleep(BEFORE)
         aside = does(cluster)

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from types import TracebackType
 from typing import Self
 
-from scripts.clustering.client import Clients, Job
+from scripts.clustering.client import PATIENCE, Clients, Job
 from scripts.clustering.cluster import Cluster
 from scripts.clustering.pools import BOUNDED, CONVERSING, HOSTS
 
@@ -39,6 +40,17 @@ class Steady:
     ) -> None:
         self._over.set()
         self._thread.join()
+
+    def wait_begun(self) -> None:
+        """Until each conversation was answered once, by which all proxies know where it stays. Raises
+        TimeoutError."""
+        end = time.monotonic() + PATIENCE
+        while (
+            len({one.job.conversation for one in self.clients.seen if not one.fault} - {""}) < CONVERSATIONS
+        ):
+            if time.monotonic() > end:
+                raise TimeoutError("there are conversations without an answer")
+            time.sleep(0.05)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
