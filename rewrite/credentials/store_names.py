@@ -6,14 +6,10 @@ from rewrite.credentials.stored import Subject
 
 
 def used_key(of: Subject, window: str, scope: str) -> str:
-    """The hash of what is used of one window, by its key, and for one scope."""
+    """The hash of what is used of one window, by its key, and for one scope. Its field `UNTIL|PROXY` is what
+    that proxy counted of what counts until then, in epoch seconds."""
     parts = (of.provider, of.credential, of.mark, window, scope)
     return "u:" + json.dumps(parts, separators=(",", ":"))
-
-
-def used_field(until: float, proxy: str) -> str:
-    """In such a hash: what the proxy of that id counted of what counts until then, in epoch seconds."""
-    return f"{until!r}|{proxy}"
 
 
 def place_field(of: Subject) -> str:

@@ -1,6 +1,6 @@
 """Names in the store: no text of a client makes one into another."""
 
-from rewrite.credentials.store_names import place_field, probe_key, used_field, used_key
+from rewrite.credentials.store_names import place_field, probe_key, used_key
 from rewrite.credentials.stored import Subject
 
 ONE = Subject("p", "one", "6d61726b")
@@ -12,10 +12,6 @@ def test_a_window_is_named_by_all_that_distinguishes_it() -> None:
         == 'u:["p","one","6d61726b","requests/60.0","model:\\u00fc"]'
     )
     assert used_key(ONE, "requests/60.0", 'x","y') != used_key(ONE, 'requests/60.0","x', "y")
-
-
-def test_a_proxy_counts_in_a_field_of_its_own() -> None:
-    assert used_field(1_700_000_060.0, "0123456789ab") == "1700000060.0|0123456789ab"
 
 
 def test_places_and_probes_are_named_by_whose_they_are() -> None:
