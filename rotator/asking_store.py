@@ -1,9 +1,10 @@
 """Asks the server that state is shared through whether it can be used. Nothing is written there."""
 
+from importlib import import_module
+
 from addons.config.shared_state import SharedState
-from addons.store.line import Answer, Refused, StoreError
+from addons.store.line import Answer, Refused, StoreError, Wire
 from addons.store.meta import check_server, checked, facts_of
-from addons.store.wire import Wire, opened
 from rotator.asking import Asked
 
 _NAME = "rotator-check"
@@ -11,8 +12,9 @@ _NAME = "rotator-check"
 
 async def ask_store(shared: SharedState) -> Asked:
     """What becomes of it."""
+    wires = import_module("addons.store.wire")  # which takes a package that is an extra
     try:
-        wire = await opened(shared, _NAME)
+        wire: Wire = await wires.opened(shared, _NAME)
         try:
             return Asked(good=True, line=f"{shared}: works, {await _facts(wire, shared.prefix)}")
         finally:

@@ -59,6 +59,11 @@ PURE_MODULES = frozenset(
 # The scan for protocols, once at load.
 SCANNERS = frozenset({"protocols.registry", "rewrite.adapters.registry"})
 SCANNING = frozenset({"importlib", "importlib.metadata", "pkgutil"})
+# What comes with an extra, which a proxy may lack, and the modules that are loaded only where it is used.
+EXTRAS = frozenset({"anthropic", "botocore", "openai", "redis"})
+OF_EXTRAS = frozenset(
+    {"addons.store.wire", "rotator.demo.clients.anthropic_sdk", "rotator.demo.clients.openai_sdk"}
+)
 READS_CLOCK = frozenset({"now", "utcnow", "today", "fromtimestamp", "localtime", "formatdate"})
 
 
@@ -250,3 +255,14 @@ def test_mitmproxy_is_known_to_the_edge() -> None:
         and each.importer not in ("rotator.authority", "rotator.proxy", "scripts.agentkit.refuse")
     ]
     assert not users, _report("mitmproxy belongs to addons:", users)
+
+
+def test_nothing_needs_an_extra_to_be_loaded() -> None:
+    needing = [
+        str(each)
+        for each in _imports()
+        if LEVEL[_layer(each.importer)] < LEVEL["tests"]
+        and (_layer(each.target) in EXTRAS or each.target in OF_EXTRAS)
+        and each.importer not in OF_EXTRAS
+    ]
+    assert not needing, _report("what needs an extra is loaded by import_module:", needing)
