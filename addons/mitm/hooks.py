@@ -20,8 +20,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from inspect import isawaitable
-from itertools import islice
+from itertools import chain, islice
 from types import MethodType, ModuleType
+from typing import Any
 
 from mitmproxy import hooks
 from mitmproxy.addonmanager import AddonManager, safecall
@@ -45,7 +46,7 @@ log = logging.getLogger("rotator")
 type Remainder = Coroutine[None, None, None]
 """What is left of a hook when a listener has to be awaited."""
 
-type _Listeners = Iterator[tuple[object, Callable[..., object]]]
+type _Listeners = Iterator[Callable[..., object]]
 type _Handle = Callable[[events.Event], layer.CommandGenerator[None]]
 
 _KNOWN = (
@@ -104,24 +105,21 @@ class Chain:
         self._members: list[object] = []
         self._asked: dict[str, list[object]] = {}
 
-    def listening(self, name: str) -> Iterator[object]:
-        """Members that listen to the hook of this name, or may hold others that do, in their order.
+    def asked(self, name: str) -> Iterator[object]:
+        """Members that may listen to the hook of this name, or hold others that may, in their order.
 
         They are found one by one, while they are called. One that is added meanwhile comes last.
         """
-        chain: list[object] = self._manager.chain
-        for members in (self._asked_of(chain, name), islice(chain, len(self._members), None)):
-            for member in members:
-                if getattr(member, name, None) or hasattr(member, "addons"):
-                    yield member
+        members: list[object] = self._manager.chain
+        return chain(self._asked_of(members, name), islice(members, len(self._members), None))
 
-    def _asked_of(self, chain: list[object], name: str) -> list[object]:
-        if chain != self._members:
-            self._members = chain.copy()
+    def _asked_of(self, members: list[object], name: str) -> list[object]:
+        if members != self._members:
+            self._members = members.copy()
             self._asked.clear()
         asked = self._asked.get(name)
         if asked is None:
-            asked = self._asked[name] = [member for member in chain if not _is_silent(member, name)]
+            asked = self._asked[name] = [member for member in members if not _is_silent(member, name)]
         return asked
 
 
@@ -169,20 +167,21 @@ class Hooks:
 
     def trigger(self, event: hooks.Hook) -> None:
         try:
-            for member in self._chain.listening(event.name):
-                with safecall():
-                    self._manager.invoke_addon_sync(member, event)
+            for member in self._chain.asked(event.name):
+                if getattr(member, event.name, None) or hasattr(member, "addons"):
+                    with safecall():
+                        self._manager.invoke_addon_sync(member, event)
         except AddonHalt:
             pass
 
     def _begin(self, name: str, args: Sequence[object]) -> Remainder | None:
         """Call all who listen, up to the first who has to be awaited."""
-        return self._call(self._chain.listening(name), name, args)
+        return self._call(self._chain.asked(name), name, args)
 
     def _call(self, members: Iterator[object], name: str, args: Sequence[object]) -> Remainder | None:
         for member in members:
             try:
-                if awaited := invoke_addon_sync(_listeners(member, name), args):
+                if awaited := invoke_addon_sync(member, name, args):
                     return self._remainder(awaited, members, name, args)
             except AddonHalt:
                 break
@@ -325,7 +324,7 @@ class WhileHeard(logging.Filter):
         self._running, self._chain = running, Chain(running.addons)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return _listens(self._chain.listening("add_log")) and not self._running.event_loop.is_closed()
+        return _listens(self._chain.asked("add_log")) and not self._running.event_loop.is_closed()
 
 
 def _listens(addons: Iterable[object]) -> bool:
@@ -336,14 +335,6 @@ def _listens(addons: Iterable[object]) -> bool:
     return False
 
 
-def _listeners(member: object, name: str) -> _Listeners:
-    """As AddonManager._iter_hooks. What is nested nowhere is called without a search."""
-    listener = getattr(member, name, None)
-    if type(listener) is MethodType and not hasattr(member, "addons"):
-        return iter(((member, listener),))
-    return _nested(member, name)
-
-
 def _nested(member: object, name: str) -> _Listeners:
     """Of a member, and of what is nested in it however deep, those that listen: each before its own."""
     levels: list[Iterator[object]] = [iter((member,))]
@@ -351,13 +342,13 @@ def _nested(member: object, name: str) -> _Listeners:
         for each in levels[-1]:
             listener = getattr(each, name, None)
             if callable(listener):
-                yield each, listener
+                yield listener
             elif listener and not isinstance(
                 listener, ModuleType
             ):  # an add-on may import a module of that name
                 raise AddonManagerError(f"Addon handler {name} ({each}) not callable")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
-            if hasattr(each, "addons"):
-                levels.append(iter(each.addons))
+            if nested := getattr(each, "addons", ()):
+                levels.append(iter(nested))
                 break
         else:
             levels.pop()
@@ -370,9 +361,12 @@ def _replaced(handler: ConnectionHandler) -> bool:
 # safecall leaves out of a traceback what is above functions of these names.
 
 
-def invoke_addon_sync(listeners: _Listeners, args: Sequence[object]) -> Remainder | None:
-    for _, listener in listeners:
-        if _is_passed_over(listener, args):
+def invoke_addon_sync(member: object, name: str, args: Sequence[object]) -> Remainder | None:
+    own: Any = getattr(member, name, None)
+    is_alone = type(own) is MethodType and not hasattr(member, "addons")
+    listeners: _Listeners = iter((own,)) if is_alone else _nested(member, name)
+    for listener in listeners:
+        if type(listener) is MethodType and listener.__func__ in _SERVING and _is_for_others(listener, args):
             continue
         result = listener(*args)
         if result is not None and isawaitable(result):
@@ -380,10 +374,8 @@ def invoke_addon_sync(listeners: _Listeners, args: Sequence[object]) -> Remainde
     return None
 
 
-def _is_passed_over(listener: Callable[..., object], args: Sequence[object]) -> bool:
+def _is_for_others(listener: MethodType, args: Sequence[object]) -> bool:
     """Whether an app of mitmproxy's own finds that a request is not for it, as its coroutine would."""
-    if not (isinstance(listener, MethodType) and listener.__func__ in _SERVING):
-        return False
     (flow,) = args
     app = listener.__self__
     return isinstance(app, ASGIApp) and isinstance(flow, HTTPFlow) and not app.should_serve(flow)
@@ -391,7 +383,7 @@ def _is_passed_over(listener: Callable[..., object], args: Sequence[object]) -> 
 
 async def invoke_addon(awaited: Awaitable[object], listeners: _Listeners, args: Sequence[object]) -> None:
     await awaited
-    for _, listener in listeners:
+    for listener in listeners:
         result = listener(*args)
         if result is not None and isawaitable(result):
             await result
