@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 from addons.store.connection import Connection
 from addons.store.line import Answer
 from addons.store.script import Script, script
 from rewrite.credentials.counters import Total
 from rewrite.credentials.entries import Entries
-from rewrite.credentials.packed import unpacked
+from rewrite.credentials.packed import is_number, is_time, unpacked
 from rewrite.credentials.stored import Subject, used
 
 _PAGE, _PAGE_OF_COUNTS = script("page"), script("counts")
@@ -63,10 +64,10 @@ def _counts(name: bytes, fields: list[Answer]) -> Iterator[Total]:
     for field, amount in zip(fields[::2], fields[1::2], strict=False):
         if isinstance(field, bytes) and isinstance(amount, bytes):
             until, _, proxy = field.decode("utf-8", "replace").partition("|")
-            try:
-                yield used(subject, float(until), window, scope), proxy, float(amount)
-            except ValueError:
-                continue
+            with suppress(ValueError):
+                last, total = float(until), float(amount)
+                if is_time(last) and is_number(total):
+                    yield used(subject, last, window, scope), proxy, total
 
 
 def _counted(name: bytes) -> tuple[Subject, str, str] | None:

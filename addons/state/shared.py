@@ -15,7 +15,7 @@ from typing import Any
 
 from addons.state.reading import facts, totals
 from addons.store.connection import Connection
-from addons.store.line import Answer, Argument, StoreError
+from addons.store.line import Answer, Argument, StoreError, StoreLost
 from addons.store.script import Script, script
 from rewrite.credentials.counters import Counters, Total
 from rewrite.credentials.entries import (
@@ -28,7 +28,7 @@ from rewrite.credentials.entries import (
     absorb,
     merged,
 )
-from rewrite.credentials.packed import can_be_kept, law, packed, read, written
+from rewrite.credentials.packed import can_be_kept, is_number, is_time, law, packed, read, written
 from rewrite.credentials.store_names import used_key
 from rewrite.credentials.stored import Subject, counts_until, moved_key, used, used_in
 
@@ -71,6 +71,8 @@ class SharedStore:
         connection.subscribe("entries", partial(self._in_order, self._hear_facts))
         connection.subscribe("used", partial(self._in_order, self._hear_counts))
         connection.on_down(self.lost)
+        self._is_refused = asyncio.Event()
+        connection.during(self._until_refused)
 
     is_prompt = True
 
@@ -146,7 +148,16 @@ class SharedStore:
             yield self._counting(some)
 
     def _ask(self, asked: Asked) -> None:
-        self._connection.ask(*asked, _ignore, seconds=_PATIENCE)
+        self._connection.ask(*asked, self._asked, seconds=_PATIENCE)
+
+    def _asked(self, answer: Answer) -> None:
+        if answer is None:
+            self._is_refused.set()
+
+    async def _until_refused(self) -> None:
+        """Raises StoreLost then: all is written when the store is there again."""
+        await self._is_refused.wait()
+        raise StoreLost("it does not keep what it is given")
 
     def _merging(self, facts: Iterable[tuple[Key, Entry]]) -> Asked:
         listed, begin = [*facts], f"{self._connection.prefix}e:"
@@ -194,7 +205,7 @@ class SharedStore:
                 now, found = self._clock(), dict[Key, Entry]()
                 for row in rows:
                     match row:
-                        case [[str(), str(), str(), str(), str()] as name, float() | int() as until, total]:
+                        case [[str(), str(), str(), str(), str()] as name, until, total] if is_time(until):
                             key = _counted_key(name, float(until))
                             absorb(found, self._more(key, proxy, total, now))
                 self._hear(found)
@@ -202,7 +213,7 @@ class SharedStore:
     def _more(self, key: Key, proxy: str, total: Any, now: float) -> Entries:
         """What another proxy has counted since it was heard before."""
         until = counts_until(key)
-        if until is None or until <= now or not isinstance(total, float | int):
+        if until is None or until <= now or not is_number(total):
             return NOTHING
         more = self._counters.heard(key, proxy, float(total))
         return {key: Entry(now, until, more)} if more else NOTHING
@@ -296,15 +307,12 @@ class SharedStore:
 
     def lost(self) -> None:
         """What changes from now on is written when the store is there again."""
+        self._is_refused.clear()
         self._is_joined, self._early = False, None
         self._facts, self._totals = {}, {}
 
 
 _PAIR = 2
-
-
-def _ignore(_: Answer) -> None:
-    """What is lost is written again when the store is there again."""
 
 
 def _reset(changes: Entries) -> list[Subject]:

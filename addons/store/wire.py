@@ -26,8 +26,8 @@ OPENING = 2.0
 """Seconds in which a connection has to be ready."""
 
 _RESP2 = 2
-_LONGEST = 160
-"""Characters of what a server says of an error."""
+_READ, _LONGEST = 1000, 160
+"""Characters of what a server says of an error that are looked at, and that are repeated."""
 
 
 class Wire:
@@ -52,7 +52,7 @@ class Wire:
             raise NotLoaded(_said(error)) from error
         except ResponseError as error:
             raise Refused(_said(error)) from error
-        except (RedisError, OSError, ValueError) as error:
+        except (RedisError, OSError, ValueError, RecursionError) as error:
             raise StoreLost(_reason(error)) from error
         return found
 
@@ -71,7 +71,7 @@ async def opened(server: SharedState, name: str) -> Wire:
                 await _called(Wire(connection), name)
         except TimeoutError:
             raise StoreLost(f"no answer within {OPENING:g} s") from None
-        except (RedisError, OSError, ValueError) as error:
+        except (RedisError, OSError, ValueError, RecursionError) as error:
             raise StoreLost(_reason(error)) from error
         unless_it_is_open.pop_all()
     return Wire(connection)
@@ -102,15 +102,14 @@ def _connection(server: SharedState) -> AbstractConnection:
 
 
 def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_LONGEST].rstrip(".")
+    text = "".join(each if each.isprintable() else " " for each in str(error)[:_READ])
+    return " ".join(text.split())[:_LONGEST].rstrip(".")
 
 
 def _reason(error: BaseException) -> str:
     """Why there is no connection, in few words."""
     if isinstance(error, AuthenticationError | ResponseError):
         return _said(error)
-    if isinstance(error, InvalidResponse):
-        return "it does not speak the protocol of Redis"
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
@@ -123,6 +122,8 @@ def _reason(error: BaseException) -> str:
                 return os.strerror(number)
             case TimeoutError():
                 return "no answer in time"
+            case InvalidResponse() | ValueError() | RecursionError():
+                return "it does not speak the protocol of Redis"
     return _said(error) or "the connection was closed"
 
 

@@ -121,7 +121,14 @@ class SharedUse:
             if self._connection.is_up and self._written.get(user, Use()) != own:
                 args = self._args(user, own)
                 self._written[user] = own
-                self._connection.ask(_COUNT, [self._key(user)], args, partial(self._take, user))
+                self._connection.ask(_COUNT, [self._key(user)], args, partial(self._flushed, user))
+
+    def _flushed(self, user: str, answer: Answer) -> None:
+        if answer is None:
+            self._written[user] = None
+            self.note(user)
+        else:
+            self._take(user, answer)
 
     # -- what comes ---------------------------------------------------------------------------------------
 

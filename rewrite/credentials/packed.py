@@ -6,7 +6,7 @@ it.
 
 import json
 from collections.abc import Mapping
-from math import isfinite
+from typing import TypeGuard
 
 import msgspec
 
@@ -14,7 +14,8 @@ from rewrite.credentials.entries import OF_SESSIONS, Entry, Key, Kind
 
 _AS_KEPT = {"status", "kind", "protocol", "note"}
 """What is kept of a cooldown."""
-_KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
+_KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind if kind is not Kind.USED}
+"""What was used is kept in another way: by each proxy apart."""
 _PARTS, _SAYS = len(Key._fields), 3
 
 
@@ -55,7 +56,7 @@ def law(key: Key) -> str:
 
 
 def can_be_kept(entry: Entry) -> bool:
-    return isfinite(entry.at) and isfinite(entry.until)
+    return is_time(entry.at) and is_time(entry.until)
 
 
 def read(name: object, kept: object) -> tuple[Key, Entry] | None:
@@ -65,15 +66,24 @@ def read(name: object, kept: object) -> tuple[Key, Entry] | None:
     kind, (at, until, value) = _KINDS.get(name[0] if isinstance(name[0], str) else ""), kept
     if kind is None or not all(isinstance(part, str) for part in name):
         return None
-    if not (_is_time(at) and _is_time(until)):
+    if not (is_time(at) and is_time(until)):
         return None
-    if value is None or isinstance(value, float | str | int | dict):
+    if value is None or isinstance(value, str | dict) or is_number(value):
         return Key(kind, *name[1:]), Entry(float(at), float(until), value)
     return None
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, float | int) and isfinite(value)
+LATEST, LARGEST = 1e11, 1e15
+"""The latest moment that is kept, in epoch seconds, and the largest number that anything comes to."""
+
+
+def is_time(value: object) -> TypeGuard[float]:
+    return isinstance(value, float | int) and abs(value) <= LATEST
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is one that can be added up."""
+    return isinstance(value, float | int) and abs(value) <= LARGEST
 
 
 def unpacked(name: str | bytes, kept: str | bytes) -> tuple[Key, Entry] | None:

@@ -1,5 +1,6 @@
 """What proxies that share a store know of each other's credentials."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -282,6 +283,42 @@ async def test_what_is_none_of_ours_in_the_store_does_no_harm(store: RedisServer
         one.serve(RATE)
         await until(lambda: two.next() == "two")
     assert client.get('rotator:e:["of a later version","p","","",""]') == "[1,9e12,[]]"
+
+
+async def test_a_store_that_has_no_room_for_a_while_loses_nothing(store: RedisServer) -> None:
+    async with proxies(store, 2, windows=(PER_DAY,)) as (one, two):
+        store.client().config_set("maxmemory", 1)
+        try:
+            one.serve(RATE)
+            one.serve()
+            await until(lambda: not one.connection.is_up)
+            assert one.connection.reason == "it does not keep what it is given"
+        finally:
+            store.client().config_set("maxmemory", 0)
+        await until(lambda: two.used("two") == 1.0)
+        assert two.next() == "two"
+
+
+async def test_numbers_that_cannot_be_reckoned_with_are_passed_over(store: RedisServer) -> None:
+    client, huge = store.client(), "1" + "0" * 400
+    async with proxies(store, 1, windows=(PER_DAY,)) as (one,):
+        one.serve()
+        await until(lambda: client.exists("rotator:counted") == 1)
+        (key,) = map(str, client.zrange("rotator:counted", 0, -1))
+        (field_,) = map(str, client.hkeys(f"rotator:u:{key}"))
+        last = field_.partition("|")[0]
+        for number in ("nan", "inf", "1e300", "x", huge):
+            client.hset(f"rotator:u:{key}", f"{last}|{number}", number)
+        client.hset(f"rotator:u:{key}", f"1e300|{one.connection.proxy}", "1")
+        for number in ("NaN", "1e999", "1e300", huge):
+            name = f'["cooldown","p","one","{json.loads(key)[2]}","{number}"]'
+            client.set(f"rotator:e:{name}", f"[1,{number},null]")
+            client.zadd("rotator:facts", {name: 9e12})
+            counted = f'["y",[[{key},{last},{number}],[{key},{number},1]]]'
+            client.publish("rotator:changes", f'["y","used",{counted}]')
+        async with proxies(store, 1, windows=(PER_DAY,)) as (two,):
+            two.serve()
+            await until(lambda: one.used() == two.used() == 2.0)
 
 
 async def test_a_store_that_stands_still_holds_nobody_up(store: RedisServer) -> None:

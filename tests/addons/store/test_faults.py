@@ -151,10 +151,26 @@ async def test_no_tls_with_a_server_that_wants_it(secure: tuple[int, Authority])
         assert not one.is_up
 
 
-async def test_something_else_that_listens_there() -> None:
+NO_REDIS = "it does not speak the protocol of Redis"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", NO_REDIS),
+        (b":never\r\n", NO_REDIS),
+        (b":1" + b"0" * 5000 + b"\r\n", NO_REDIS),
+        (b"+" + b"x" * 3_000_000 + b"\r\n", NO_REDIS),
+        (b"*1\r\n" * 5000 + b":1\r\n", NO_REDIS),
+        (b"-ERR \x1b[31mred\x07\r\n", "[31mred"),
+    ],
+    ids=["HTTP", "no number", "huge", "long", "deep", "terminal"],
+)
+async def test_something_else_that_listens_there(said: bytes, reason: str) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        with suppress(OSError):
+            while await reader.read(1 << 16):
+                writer.write(said * 4)
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
@@ -162,4 +178,4 @@ async def test_something_else_that_listens_there() -> None:
         port = server.sockets[0].getsockname()[1]
         async with running(made(f"redis://127.0.0.1:{port}")) as one:
             await until(lambda: bool(one.reason))
-            assert one.reason == "it does not speak the protocol of Redis"
+            assert one.reason == reason
