@@ -21,7 +21,7 @@ from addons.config.settings import Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
-from addons.mitm.messages import headers_of, response_of, set_headers, without_hops
+from addons.mitm.messages import headers_of, response_of, set_headers, values_of, without_hops
 from addons.mitm.websocket_handshake import is_handshake
 from addons.records.journal import Journal
 from addons.records.record import record_of
@@ -454,10 +454,17 @@ def _serving(providers: Sequence[Configured], host: str, port: int) -> Configure
 
 def ascii_host(request: http.Request) -> str:
     """The host that a request names, as DNS knows it; empty if it is no host name and no address."""
-    authority = request.host_header
+    authority = _authority(request)
     if not authority:
         return _as_dns_has_it(request.host)
     return (_known_host if len(authority) <= _LONGEST_ORIGIN else _host_in)(authority)
+
+
+def _authority(request: http.Request) -> str | None:
+    """As `request.host_header`, in a fraction of the time for HTTP/1."""
+    if request.is_http2 or request.is_http3:
+        return request.host_header
+    return b", ".join(values_of(request.headers, b"host")).decode("utf-8", "surrogateescape")
 
 
 def _host_in(authority: str) -> str:

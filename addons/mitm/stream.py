@@ -26,7 +26,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Coroutine
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
@@ -524,8 +523,8 @@ class LetGo(ForLayer):
 
 def forked(context: Context) -> Context:
     """As its `fork`, which makes a server besides that nobody gets."""
-    forked = copy(context)
-    forked.layers = context.layers.copy()
+    forked = Context.__new__(Context)
+    vars(forked).update(vars(context), layers=context.layers.copy())
     return forked
 
 

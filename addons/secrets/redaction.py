@@ -10,7 +10,6 @@ import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from urllib.parse import quote
 
@@ -296,7 +295,7 @@ class Blackout:
         return data
 
     def head(self, head: Head) -> Head:
-        return replace(head, reason=self.text(head.reason), headers=self.headers(head.headers))
+        return Head(head.status, self.headers(head.headers), self.text(head.reason))
 
     def headers(self, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Names too, in which HTTP/2 knows no capitals."""
