@@ -113,13 +113,6 @@ def _updated(changed: flow.Flow) -> None:
     ctx.master.addons.trigger(hooks.UpdateHook([changed]))
 
 
-def _own_ports() -> set[int]:
-    """The ports that this process listens on: the proxy's and, in mitmweb, the inspector's."""
-    server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
-    ports = {address[1] for address in server.listen_addrs()}
-    return ports | {ctx.options.web_port} if "web_port" in ctx.options else ports
-
-
 def _answer(flow: http.HTTPFlow, response: http.Response) -> None:
     """Without asking anybody."""
     flow.request.stream = False
@@ -253,11 +246,11 @@ class Rotator:
     def http_connect(self, flow: http.HTTPFlow) -> Awaitable[object] | None:
         forget_password(flow)
         self._pages.probes.connected(flow.request.host)
-        return self._block_our_own(flow) if flow.request.port in _own_ports() else None
+        return self._block_our_own(flow) if flow.request.port in self._own_ports() else None
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         forget_password(flow)
-        if flow.request.port in _own_ports():
+        if flow.request.port in self._own_ports():
             return self._admit_unless_our_own(flow)
         return self._admit(flow)
 
@@ -353,6 +346,11 @@ class Rotator:
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         self._forwarder.authorize_proxy(flow)
+
+    def _own_ports(self) -> frozenset[int]:
+        """The ports that this process listens on: the proxy's and, in mitmweb, the inspector's."""
+        ports = self._flows.draining.ports
+        return ports | {ctx.options.web_port} if "web_port" in ctx.options else ports
 
     async def _block_our_own(self, flow: http.HTTPFlow) -> bool:
         """The proxy is no way to its own insides: neither to its ports nor to mitmweb's. Of a request to such

@@ -65,7 +65,11 @@ def test_streams_end_by_themselves_and_who_asks_meanwhile_is_served(
         Http1(tunnel(proxy, HOST)) as streaming,
         Http1(tunnel(proxy, HOST)) as idle,
         direct(proxy) as balancer,
+        direct(proxy) as at_the_address,
     ):
+        at_its_address = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{proxy.port}\r\n\r\n".encode()
+        at_the_address.send(at_its_address)
+        at_the_address.until(b"\r\n\r\nok")
         balancer.send(HEALTH)
         assert b"200 OK" in balancer.until(b'"status": "ok"')
         idle.send(post(CHAT, HOST, ask()))
@@ -81,6 +85,8 @@ def test_streams_end_by_themselves_and_who_asks_meanwhile_is_served(
         said = balancer.rest()
         assert said.startswith(b"HTTP/1.1 503 ")
         assert b'"status": "draining"' in said
+        at_the_address.send(at_its_address)
+        assert at_the_address.rest().endswith(b"\r\n\r\ndraining\n")
         idle.received.clear()
         idle.send(post(CHAT, HOST, ask()))
         said = idle.rest()
