@@ -82,7 +82,7 @@ class Store(Protocol):
         args: Sequence[Argument],
         answer: Callable[[Answer], None],
         *,
-        seconds: float = ...,
+        seconds: float | None = ...,
         late: Callable[[Answer], None] | None = None,
     ) -> None: ...
 
@@ -249,7 +249,7 @@ class Places:
         """Nobody here waits for it any more: it is for the next one."""
         keys = [self._key("proxies"), self._held, _NOTHING, self._line(place)]
         args: list[Argument] = [self._store.prefix, self._store.proxy, place, one.max_concurrency or 0, 0, 0]
-        self._store.ask(SETTLE, keys, args, self._settled, seconds=PATIENCE, late=self._answers)
+        self._store.ask(SETTLE, keys, args, self._settled, seconds=None)
 
     def _freed(self) -> None:
         """Other proxies are gone, and what they held is free."""
@@ -361,7 +361,7 @@ class Places:
         for part in parts:
             args += [repr(part.until), repr(part.amount)]
         keys = self._keys(provider, claim, parts)
-        self._store.ask(SETTLE, keys, args, self._settled, seconds=PATIENCE, late=self._answers)
+        self._store.ask(SETTLE, keys, args, self._settled, seconds=None)
 
     def _settled(self, answer: Answer) -> None:
         if answer is None:

@@ -165,17 +165,19 @@ class Connection:
         args: Sequence[Argument],
         answer: Callable[[Answer], None],
         *,
-        seconds: float = ASKING,
+        seconds: float | None = ASKING,
         late: Callable[[Answer], None] | None = None,
     ) -> None:
         """`answer` is called once, later, on the event loop: with the answer, or with None where the store is
         down, was lost, answers with an error, or did not answer in time. `late` gets an answer that came
-        after that. What was not sent by then is not sent."""
+        after that. What was not sent by then is not sent. With None for `seconds` the answer is waited for as
+        long as the connection lasts."""
         if not self.is_up:
             asyncio.get_running_loop().call_soon(answer, None)
             return
         question = Question(calling(asked, keys, args), asked, answer, late, self._refused)
-        question.wait(seconds)
+        if seconds is not None:
+            question.wait(seconds)
         self._line.put(question)
 
     async def call(self, asked: Script, keys: Sequence[str], args: Sequence[Argument]) -> Answer:

@@ -26,6 +26,9 @@ OPENING = 2.0
 """Seconds in which a connection has to be ready."""
 
 _RESP2 = 2
+_HALVES = "surrogatepass"
+"""How text is written: a client's name for a model may hold half a character."""
+
 _READ, _LONGEST = 1000, 160
 """Characters of what a server says of an error that are looked at, and that are repeated."""
 
@@ -38,9 +41,9 @@ class Wire:
 
     async def send(self, commands: Iterable[Words]) -> None:
         """Raises StoreLost."""
-        packed = self._connection.pack_commands(commands)
+        data = b"".join([packed(each) for each in commands])
         try:
-            await self._connection.send_packed_command(packed, check_health=False)
+            await self._connection.send_packed_command(data, check_health=False)
         except (RedisError, OSError) as error:
             raise StoreLost(_reason(error)) from error
 
@@ -58,6 +61,13 @@ class Wire:
 
     async def close(self) -> None:
         await self._connection.disconnect(nowait=True)
+
+
+def packed(words: Words) -> bytes:
+    """A command as RESP has it (https://redis.io/docs/latest/develop/reference/protocol-spec/), an array of
+    bulk strings. The package does the same with several calls for each word, for which a call waits."""
+    parts = [each if isinstance(each, bytes) else str(each).encode("utf-8", _HALVES) for each in words]
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in parts]))
 
 
 async def opened(server: SharedState, name: str) -> Wire:
@@ -91,7 +101,6 @@ def _connection(server: SharedState) -> AbstractConnection:
         "username": server.user or None,
         "password": password.get_secret_value() if password else None,
         "protocol": _RESP2,
-        "encoding_errors": "surrogatepass",  # a client's name for a model may hold half a character
         "socket_timeout": None,
         "socket_connect_timeout": OPENING,
     }

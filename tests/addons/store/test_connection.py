@@ -106,6 +106,20 @@ async def test_an_answer_that_comes_too_late_goes_elsewhere(store: RedisServer) 
         assert await one.command("EXISTS", "n") == 0  # what had not left by then was not sent
 
 
+async def test_what_nobody_waits_for_is_over_when_the_connection_is(store: RedisServer) -> None:
+    async with connected(store.url) as one:
+        got, lost = Got(), Got()
+        await one.call(ECHO, [], ["so that it is loaded"])
+        one.ask(ECHO, [], ["x"], got.append, seconds=None)
+        assert await got.wait() == [[b"x"]]
+        store.pause()
+        one.ask(ECHO, [], ["y"], lost.append, seconds=None)
+        await asyncio.sleep(0)
+        one.configure(None)
+        assert lost == [None]
+        store.resume()
+
+
 async def test_a_server_that_stands_still_is_lost_and_found(
     store: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
