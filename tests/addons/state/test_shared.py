@@ -439,4 +439,4 @@ async def test_what_one_forgets_without_the_store_is_forgotten_by_all_when_it_is
         store.start()
         await until(lambda: one.used() == two.used() == three.used() == 2.0)
         async with proxies(store, 1, windows=(PER_DAY,)) as (late,):
-            assert late.used() == 2.0
+            await until(lambda: late.used() == 2.0)
