@@ -6,6 +6,7 @@ the places, as if each other one used as much as it does itself. All commands go
 order of being asked for, so that what is registered takes in all that was asked before.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,7 +18,7 @@ from addons.credentials.acquisition import Acquisition
 from addons.credentials.asking import Asking
 from addons.credentials.lease import Lease
 from addons.runtime.clock import Later, by_the_loop
-from addons.store.line import Answer, Argument
+from addons.store.line import Answer, Argument, StoreLost
 from addons.store.script import Script, script
 from rewrite.credentials.choosing import Chosen, Unavailable
 from rewrite.credentials.credential import Credential
@@ -54,6 +55,9 @@ PROBE = 30_000
 
 PATIENCE = 2.0
 """Seconds that registering may take."""
+
+_FORGOTTEN = [4]
+"""What a proxy is answered that is not on the roster."""
 
 _NOTHING = "-"
 """In the place of a key that a script is not to use."""
@@ -137,6 +141,7 @@ class Places:
         self._clock, self._later = clock, later
         self._is_alone, self._is_silent, self._is_beginning = True, False, False
         self._registered = 0
+        self._is_forgotten = asyncio.Event()
         self._asked_for: set[str] = set()
         store.subscribe(TOPIC, self._heard)
         store.during(self._up)
@@ -162,7 +167,11 @@ class Places:
             self._go_alone()
 
     async def _up(self) -> None:
+        """Raises StoreLost where others may have taken what is held here."""
+        self._is_forgotten.clear()
         self.look()
+        await self._is_forgotten.wait()
+        raise StoreLost("it does not know this proxy any more")
 
     def _down(self) -> None:
         self._is_silent = False
@@ -312,7 +321,9 @@ class Places:
         answer: Answer,
     ) -> None:
         """`registered`: how often places had been registered when it was asked."""
-        verdict = None if answer is None else _verdict(claim, answer)
+        if answer == _FORGOTTEN:
+            self._is_forgotten.set()
+        verdict = None if answer is None else self._verdict(claim, answer)
         if verdict is None:
             self._lost()
         else:
@@ -323,6 +334,30 @@ class Places:
         if isinstance(verdict, Full) and self._holds_less(provider, claim, verdict):
             self._register()
         give(verdict)
+
+    def _verdict(self, claim: Claim, answer: Answer) -> Verdict | None:
+        """None: it is no answer of the script."""
+        match answer:
+            case [0, int(places)]:
+                return Granted(places)
+            case [1, int(places), *others]:
+                return Full(places, tuple(self._others(others)))
+            case [2, int(window), *counts] if window < len(claim.parts):
+                with suppress(ValueError):  # numbers in a form that nobody of us writes
+                    return Spent(claim.parts[window], _counts(counts))
+                return None
+            case [3, int(milliseconds)]:
+                return Probed(milliseconds / 1000)
+            case _:
+                return None
+
+    def _others(self, found: Sequence[Answer]) -> Iterator[tuple[Credential, int]]:
+        """From places and how many of each are held elsewhere, in turn."""
+        for place, held in zip(found[::2], found[1::2], strict=False):
+            if isinstance(place, bytes) and isinstance(held, int):
+                known = self._known(place.decode("utf-8", "surrogatepass"))
+                if known is not None:
+                    yield known[1], held
 
     def _heed(self, provider: str, lease: Lease, claim: Claim, verdict: Verdict | None) -> None:
         now, state = self._clock(), self._copy.states.get(provider)
@@ -397,23 +432,6 @@ def _place(claim: Claim, of: Subject | None) -> str:
 
 def _unchanged(pool: PoolState) -> PoolState:
     return pool
-
-
-def _verdict(claim: Claim, answer: Answer) -> Verdict | None:
-    """None: it is no answer of the script."""
-    match answer:
-        case [0, int(places)]:
-            return Granted(places)
-        case [1, int(places)]:
-            return Full(places)
-        case [2, int(window), *counts] if window < len(claim.parts):
-            with suppress(ValueError):  # numbers in a form that nobody of us writes
-                return Spent(claim.parts[window], _counts(counts))
-            return None
-        case [3, int(milliseconds)]:
-            return Probed(milliseconds / 1000)
-        case _:
-            return None
 
 
 def _counts(found: Sequence[Answer]) -> Counts:

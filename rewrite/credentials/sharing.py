@@ -122,6 +122,8 @@ class Full:
 
     elsewhere: int
     """How many places other proxies hold."""
+    others: tuple[tuple[Credential, int], ...] = ()
+    """How many they hold of other credentials of the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,8 @@ def heeded(pool: PoolState, claim: Claim, verdict: Verdict, now: float) -> PoolS
             return held_elsewhere(pool, claim.credential, places, now)
         case Granted():
             return pool
-        case Full(elsewhere=places):
-            pool = given_up(pool, claim)
+        case Full(elsewhere=places, others=others):
+            pool = _full_elsewhere(given_up(pool, claim), others, now)
             left = (claim.credential.max_concurrency or 0) - pool.state(name).in_flight
             return held_elsewhere(pool, claim.credential, max(places, left), now)
         case Spent():
@@ -171,6 +173,14 @@ def heeded(pool: PoolState, claim: Claim, verdict: Verdict, now: float) -> PoolS
 def given_up(pool: PoolState, claim: Claim) -> PoolState:
     """The pool as if the attempt of `claim` had never begun."""
     return not_started(pool, claim.credential, claim.request, probe=claim.probe)
+
+
+def _full_elsewhere(pool: PoolState, held: Sequence[tuple[Credential, int]], now: float) -> PoolState:
+    """These are not asked for in vain."""
+    for one, places in held:
+        if one.max_concurrency and places + pool.state(one.name).in_flight >= one.max_concurrency:
+            pool = held_elsewhere(pool, one, places, now)
+    return pool
 
 
 def _spent(state: CredentialState, said: Spent, now: float) -> CredentialState:

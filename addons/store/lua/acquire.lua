@@ -5,11 +5,14 @@
 --   for how long a probe lasts, in ms (0: it is none); since when the call has waited, in seconds since the epoch (0:
 --   it has not); then of each window: until when what is counted now counts, how much that is, and the limit ("": it
 --   is not held to one).
--- Gives {0, places held elsewhere}: all is taken. Else nothing is, since {1, places held elsewhere}: no place is
+-- Gives {0, places held elsewhere}: all is taken. Else nothing is, since {1, places held elsewhere, place, how many are
+--   held elsewhere, ...}: no place is
 --   free, or those that are free are for who has waited longer; {2, window, until, amount, ...}: this window, from 0
---   on, is full, with all that is used of it; {3, ms}: another proxy probes, for so long.
+--   on, is full, with all that is used of it; {3, ms}: another proxy probes, for so long; {4}: this proxy is
+--   not on the roster, and what it holds is not known.
 local prefix, proxy, place, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local probe, since, first, tiny = tonumber(ARGV[5]), tonumber(ARGV[6]), 7, 1e-9
+local MANY = 1000
 local line, waits_for, time = KEYS[4], 1.5, redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 
@@ -34,8 +37,28 @@ local function wait()
   redis.call('PEXPIRE', line, 2 * waits_for * 1000)
 end
 
+-- What other proxies hold of each place of the same provider: most of what would be asked for next is full too.
+local function others()
+  local held, found, provider = {}, {}, string.match(place, '^[^\n]*\n')
+  for _, one in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    local places = one ~= proxy and redis.call('HGETALL', prefix .. 'held:' .. one) or {}
+    for each = 1, #places, 2 do
+      if string.sub(places[each], 1, #provider) == provider then
+        held[places[each]] = (held[places[each]] or 0) + tonumber(places[each + 1])
+      end
+    end
+  end
+  for name, count in pairs(held) do
+    if #found < MANY then
+      found[#found + 1], found[#found + 2] = name, count
+    end
+  end
+  return found
+end
+
 local elsewhere = 0
 if place ~= '' then
+  if not redis.call('ZSCORE', KEYS[1], proxy) then return {4} end
   for _, one in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     if one ~= proxy then
       elsewhere = elsewhere + tonumber(redis.call('HGET', prefix .. 'held:' .. one, place) or 0)
@@ -44,7 +67,7 @@ if place ~= '' then
   local free = most - elsewhere - tonumber(redis.call('HGET', KEYS[2], place) or 0)
   if free <= 0 or free <= before() then
     wait()
-    return {1, elsewhere}
+    return {1, elsewhere, unpack(others())}
   end
 end
 

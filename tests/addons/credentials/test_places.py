@@ -372,3 +372,29 @@ async def test_a_store_that_answers_nonsense_is_not_asked(store: RedisServer) ->
         assert one.pool.states["p"].state("one").alone
         one.release(lease)
         assert isinstance(await one.take(), Lease)
+
+
+async def test_of_ten_that_are_full_elsewhere_one_is_asked_for(store: RedisServer) -> None:
+    ten = [Credential(f"of-{number}", "p", max_concurrency=1) for number in range(10)]
+    async with several(store.url, *ten, count=2) as (one, two):
+        leases = [await one.take() for _ in ten]
+        before = two.store.sent
+        assert isinstance(await two.acquire(), Unavailable)
+        assert two.store.sent - before <= 4
+        one.release(leases[7])
+        await until(lambda: held(store) == 9)
+        assert (await two.take()).name == leases[7].name
+
+
+async def test_a_proxy_that_stood_still_takes_nothing_before_it_has_said_what_it_holds(
+    store: RedisServer,
+) -> None:
+    async with several(store.url, FOUR, count=2) as (one, two):
+        await one.take(), await one.take()
+        client = store.client()
+        client.zrem("rotator:proxies", one.store.proxy)  # as others do after some seconds
+        client.delete(f"{HELD}{one.store.proxy}")
+        await two.take(), await two.take()
+        assert isinstance(await one.acquire(), Unavailable)
+        await until(lambda: held(store) == 4)
+        assert not one.store.is_up or isinstance(await one.acquire(), Unavailable)
