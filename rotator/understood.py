@@ -26,7 +26,8 @@ def lines(settings: Settings, models: Models) -> Iterator[str]:
         yield from _routes(settings, models)
     if settings.users:
         yield ""
-        yield from (f"user {name}: {', '.join(caps.titles())}" for name, caps in settings.users.items())
+        for name, caps in settings.users.items():
+            yield f"user {name}: {', '.join(caps.titles()) or 'no limits'}"
     if settings.warnings:
         yield ""
         yield "to look at:"

@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rotator import found
 from rotator.found import Address
 from tests.e2e.proxy import Proxy
+from tests.e2e.talk import trusting
 from tests.redis_server import WITHOUT, RedisServer
+from tests.vendor import VendorThread
 
 pytestmark = WITHOUT
 PASSWORD = "a-password-for-the-store"
@@ -71,3 +76,48 @@ def test_two_proxies_and_a_store_that_comes_and_goes(tmp_path: Path, server: Red
         assert "rotator_store_up 1.0" in metrics
         assert "rotator_store_proxies 1.0" in metrics
         assert PASSWORD not in one.log
+
+
+LIMITED = """
+[users.alice]
+requests = 1000
+[state]
+url = "{store}"
+[providers.openai]
+base_url = "{url}"
+rotation = "round_robin"
+"""
+CREDENTIAL = """
+[[providers.openai.credentials]]
+name = "{name}"
+key = "env:{name}"
+max_concurrency = 40
+windows = [{{ unit = "requests", limit = 1000, per = 60 }}, {{ unit = "tokens", limit = 1e9, per = 60 }}]
+"""
+CALLS = 40
+
+
+def converse(http: httpx.Client, number: int) -> int:
+    said = {"model": "gpt-4o", "prompt_cache_key": f"conversation-{number}", "messages": []}
+    own = {"authorization": "Bearer own"}
+    return http.post("https://api.openai.com/v1/chat/completions", json=said, headers=own).status_code
+
+
+def test_a_call_takes_four_commands_of_the_store_at_most(tmp_path: Path) -> None:
+    """With all there is to ask for: a place, windows, the limit of a user; and a conversation to keep."""
+    keys = {"ONE": "sk-pool-number-one", "TWO": "sk-pool-number-two"}
+    with ExitStack() as stack:
+        server, vendor = stack.enter_context(RedisServer(tmp_path)), stack.enter_context(VendorThread())
+        config = LIMITED.format(url=vendor.base_url, store=server.url)
+        config += "".join(CREDENTIAL.format(name=name) for name in keys)
+        options = ("--set", "proxyauth=alice:open-sesame")
+        proxy = stack.enter_context(Proxy(tmp_path, config, keys=keys, options=options))
+        proxy.wait_log("state: shared with other proxies")
+        asked = stack.enter_context(server.client())
+        before = asked.info("commandstats")["cmdstat_evalsha"]["calls"]
+        url = f"http://alice:open-sesame@127.0.0.1:{proxy.port}"
+        http = stack.enter_context(httpx.Client(proxy=url, verify=trusting(proxy), trust_env=False))
+        threads = stack.enter_context(ThreadPoolExecutor(10))
+        assert [*threads.map(partial(converse, http), range(CALLS))] == [200] * CALLS
+        until(lambda: bool(asked.keys("rotator:t:*:day")))  # the last that is written
+        assert asked.info("commandstats")["cmdstat_evalsha"]["calls"] - before <= 4 * CALLS

@@ -76,7 +76,7 @@ def test_providers_of_a_folder_are_read_as_a_start_reads_them(home: Path) -> Non
 
 
 def test_what_was_understood(home: Path) -> None:
-    file = wrote(home, f"{ROUTES}[users.Alice]\nrequests = 5\ncost = 2.5\n")
+    file = wrote(home, f"{ROUTES}[users.Alice]\nrequests = 5\ncost = 2.5\n[users.bob]\n")
     done = rotator(home, "check", environment=KEYS)
     assert done.returncode == 0, done.stderr
     lines = [line.strip() for line in done.stdout.splitlines()]
@@ -85,6 +85,7 @@ def test_what_was_understood(home: Path) -> None:
     assert "work   env:GOOD  (at most 3 at once; models gpt-5*)" in lines
     assert "spare  cmd:echo ...  (5 tokens per day)" in lines
     assert "user alice: calls a day: 5, cost a day: $2.5" in lines
+    assert "user bob: no limits" in lines
     assert not any(key in done.stdout for key in (GOOD, "sk-printed-of-1"))
 
 
