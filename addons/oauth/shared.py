@@ -177,7 +177,7 @@ class SharedTokens(Unshared):
         match said:
             case [bytes(box), int(used_up), int(age)]:
                 if answer := load_object(self._cipher.decrypted(box, mark) or b""):
-                    return Answered(answer, age / 1000)
+                    return Answered(answer, max(age, 0) / 1000)  # the store's clock may have been set back
                 self._say_once(_OTHER_KEY)
                 if used_up:
                     raise OtherKey(_OTHER_KEY)

@@ -98,7 +98,7 @@ type _Found = tuple[str, str]
 def _variable(name: str, environ: Mapping[str, str], _folder: Path) -> _Found:
     what = f"environment variable {name}" if _VARIABLE.fullmatch(name) else "the environment variable"
     if name not in environ:
-        raise UnusableKey(f"{what} is not set: set it, or take this credential out")
+        raise UnusableKey(f"{what} is not set: set it, or take out what names it")
     return environ[name], what
 
 

@@ -161,6 +161,23 @@ async def test_clocks_that_differ_by_ten_minutes_agree_on_how_long_a_token_lasts
     assert 3590 < ends - three[1].place.now <= 3600
 
 
+@pytest.mark.parametrize("at", ["99999999999999", "1e300"])
+async def test_a_refresh_of_the_future_is_one_of_now(
+    three: list[House], store: RedisServer, upstream: Upstream, at: str
+) -> None:
+    one, two, _ = three
+    one.place.vendor.on(path=PATH).reply(granted())
+    await one.source.renewed(upstream)
+    await until(lambda: two.place.tokens().access == "new-access")
+    two.place.write(claude_file(OLD, OLD_REFRESH, EXPIRES))
+    for name in store.client().keys("*login:*"):
+        store.client().hset(str(name), "at", at)
+    assert accesses([await two.source.renewed(upstream, refused=OLD)]) == {"new-access"}
+    ends = two.place.tokens().expires_at
+    assert ends is not None
+    assert ends - two.place.now <= 28800
+
+
 async def test_no_token_can_be_read_in_the_store(
     three: list[House], store: RedisServer, upstream: Upstream
 ) -> None:
