@@ -137,7 +137,7 @@ class Asking:
         if self.connection is None:
             self.connection = await Connection.open(port, self.job.host, trust, self._bound)
         self._bound(self.connection.port)
-        self.connection.ask(_PATH, body(self.job))
+        self.connection.ask(_PATH, body(self.job, time.monotonic()))
         head = await self.connection.next(0.0)
         self.first = time.monotonic() - self.began
         if isinstance(head, h11.Response):
@@ -161,8 +161,10 @@ class Asking:
         return Seen(self.job, self.status, self.fault, self.key, self.began, self.first, seconds, self.source)
 
 
-def body(job: Job) -> bytes:
+def body(job: Job, sent: float) -> bytes:
+    """`sent`: when, in monotonic seconds, which the provider gets to know."""
     asked = {"model": job.model, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    asked["metadata"] = {"sent": str(sent)}
     return json.dumps(asked | ({"prompt_cache_key": job.conversation} if job.conversation else {})).encode()
 
 

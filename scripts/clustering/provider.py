@@ -41,6 +41,8 @@ class Noted:
     """How many requests with this key of this pool were under way, this one included."""
     limited: bool
     """Whether it was answered 429."""
+    sent: float
+    """When its client sent it, in monotonic seconds: a busy proxy takes its time."""
 
 
 @dataclass(slots=True)
@@ -75,10 +77,11 @@ class Provider:
         now, place = self.clock(), (pool, received.credential)
         under_way = [one for one in self._under_way[place] if not (one.complete or one.finished.is_set())]
         self._under_way[place] = [*under_way, received]
-        conversation = str(received.json().get("prompt_cache_key", ""))
+        said = received.json()
+        conversation, sent = str(said.get("prompt_cache_key", "")), float(said["metadata"]["sent"])
         limit = self._limits.get(place)
         limited = limit is not None and now < limit[0]
-        noted = Noted(now, proxy, *place, conversation, len(under_way) + 1, limited)
+        noted = Noted(now, proxy, *place, conversation, len(under_way) + 1, limited, sent)
         self._noted.append(noted)
         return noted
 

@@ -12,11 +12,11 @@ from scripts.clustering.report import answered, checks, proxies
 def noted(
     key: str = "key-0", *, at: float = 0.0, proxy: str = "proxy1", of: str = "c", at_once: int = 1
 ) -> Noted:
-    return Noted(at, proxy, "pool", key, of, at_once, limited=False)
+    return Noted(at, proxy, "pool", key, of, at_once, limited=False, sent=at)
 
 
-def limited(at: float) -> Noted:
-    return Noted(at, "proxy1", "pool", "key-3", "", 1, limited=True)
+def limited(at: float, sent: float | None = None) -> Noted:
+    return Noted(at, "proxy1", "pool", "key-3", "", 1, limited=True, sent=at if sent is None else sent)
 
 
 def seen(fault: str = "") -> Seen:
@@ -50,6 +50,7 @@ def test_no_key_has_more_in_flight_than_it_may() -> None:
 def test_a_key_is_left_alone_within_a_tenth_of_a_second_of_its_429() -> None:
     assert kept([limited(1.0), limited(1.09), noted(at=9.0)]).holds
     assert not kept([limited(1.0), limited(1.2)]).holds
+    assert kept([limited(1.0), limited(1.2, sent=1.09)]).holds  # it was under way by then
     assert not kept([noted()]).holds
 
 

@@ -30,7 +30,7 @@ def seen(source: int, fault: str = "") -> Seen:
 
 
 def noted(key: str, at: float, at_once: int = 1, *, limited: bool = False) -> Noted:
-    return Noted(at, "proxy1", BOUNDED, key, "conversation", at_once, limited)
+    return Noted(at, "proxy1", BOUNDED, key, "conversation", at_once, limited, at)
 
 
 def holding(calls: Sequence[Seen], requests: Sequence[Noted]) -> list[bool]:
