@@ -74,7 +74,7 @@ class GracefulShutdown:
             log.info("stopping: what is under way has %g s; a second SIGTERM ends it now", seconds)
         await _until(self._is_over, seconds)
         if left := self._answering.under_way():
-            log.warning("stopping: %d calls were not over after %g s: they end with an error", left, seconds)
+            log.warning("stopping: calls not over after %g s, which end with an error: %d", seconds, left)
             self._answering.shut_down()
             await _until(lambda: not (self._answering.under_way() or self._draining.unsent()), FLUSH)
         self._flows.leave()

@@ -121,7 +121,7 @@ def test_calls_that_are_not_over_in_time_end_with_an_error_of_their_protocol(
         assert b"retry-after: 1\r\n" in answer.lower()
         assert b"the proxy was stopped" in answer
         assert proxy.wait_exit() == 0
-    assert "stopping: 2 calls were not over after 0.2 s: they end with an error" in proxy.log
+    assert "stopping: calls not over after 0.2 s, which end with an error: 2" in proxy.log
     assert "end=failed" in proxy.log
     assert "end=rejected" in proxy.log
 
