@@ -13,16 +13,16 @@ from addons.store.connection import Connection
 from addons.store.line import Answer, StoreError, StoreLost
 from addons.store.script import script
 
-BEAT, ALIVE = 3.0, 10.0
-"""Seconds between two signs of life, and for which one holds."""
+HEARTBEAT, ALIVE = 3.0, 10.0
+"""Seconds between two heartbeats, and for which one holds."""
 
 _STEADY = 4
-"""So many signs of life in a row that were in time, until others are removed."""
+"""So many heartbeats in a row that were in time, until others are removed."""
 
 _AFTER = 0.01
 """Seconds after which one that is over is looked for."""
 
-_BEAT, _LEAVE = script("beat"), script("leave")
+_HEARTBEAT, _LEAVE = script("heartbeat"), script("leave")
 _GONE = "gone"
 
 
@@ -40,7 +40,7 @@ class Roster:
         self._steady = 0
         self._has_left = False
         self._is_due = asyncio.Event()
-        self._wait = BEAT
+        self._wait = HEARTBEAT
         self._on_gone: list[Callable[[], None]] = []
         self._on_return: list[Callable[[], None]] = []
         connection.subscribe(_GONE, self._hear)
@@ -84,12 +84,12 @@ class Roster:
 
     async def _first(self) -> None:
         self._steady = 0
-        await self._beat()
+        await self._heartbeat()
 
     async def _go_on(self) -> None:
         while not self._has_left:
             early = await self._until_due()
-            was_known = await self._beat()
+            was_known = await self._heartbeat()
             self._steady = self._steady + (not early) if was_known else 0
             if not was_known:
                 _call(self._on_return)
@@ -101,16 +101,16 @@ class Roster:
             async with asyncio.timeout(self._wait):
                 return await self._is_due.wait()
         except TimeoutError:
-            return self._wait < BEAT
+            return self._wait < HEARTBEAT
 
-    async def _beat(self) -> bool:
+    async def _heartbeat(self) -> bool:
         """Whether it was known to be alive. Raises StoreError."""
         connection, began = self._connection, self._clock()
         removes = int(self.is_steady)
         keys = [self._proxies, f"{connection.prefix}meta"]
         alive = int(ALIVE * 1000)
         found = await connection.call(
-            _BEAT, keys, [connection.proxy, alive, removes, connection.prefix, connection.channel]
+            _HEARTBEAT, keys, [connection.proxy, alive, removes, connection.prefix, connection.channel]
         )
         connection.time_is(found, began, self._clock())
         return self._heed(found)
@@ -119,7 +119,7 @@ class Roster:
         match found:
             case [_, _, int(peers), int(rank), int(was_known), int(has_meta), int(over), *gone]:
                 self.peers, self.rank = max(peers, 1), rank
-                self._wait = min(BEAT, over / 1000 + _AFTER) if over >= 0 else BEAT
+                self._wait = min(HEARTBEAT, over / 1000 + _AFTER) if over >= 0 else HEARTBEAT
             case _:
                 raise StoreLost("it answers what no script of ours does")
         if not has_meta:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from addons.store.line import LOOK, Line, StoreError, StoreLost, Wire
 
 _PING = 6
-"""Looks between two signs of life that the second connection is asked for."""
+"""Looks between two heartbeats that the second connection is asked for."""
 
 _SUBSCRIBING = 2.0
 """Seconds in which the server has to agree to that."""

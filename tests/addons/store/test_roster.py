@@ -18,8 +18,8 @@ pytestmark = WITHOUT
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sign of life is due forty times as often."""
-    monkeypatch.setattr(rosters, "BEAT", rosters.BEAT / 40)
+    """A heartbeat is due forty times as often."""
+    monkeypatch.setattr(rosters, "HEARTBEAT", rosters.HEARTBEAT / 40)
     monkeypatch.setattr(rosters, "ALIVE", rosters.ALIVE / 40)
 
 
@@ -76,7 +76,7 @@ async def test_one_that_is_silent_is_removed_with_what_it_held_when_it_is_over(
         await until(lambda: one.roster.is_steady and other.roster.is_steady)
         client.zadd("rotator:proxies", {"dead": time() * 1000 + 400})
         client.hset("rotator:held:dead", "openai\nwork\nmark", 2)
-        monkeypatch.setattr(rosters, "BEAT", 100.0)  # so that no usual sign of life finds it
+        monkeypatch.setattr(rosters, "HEARTBEAT", 100.0)  # so that no usual heartbeat finds it
         await until(lambda: one.gone == 1 and other.gone == 1)
         assert not client.exists("rotator:held:dead")
         assert client.zcard("rotator:proxies") == 2
