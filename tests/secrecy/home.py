@@ -26,6 +26,8 @@ KEYS = {
     "OPENROUTER_API_KEY_1": f"sk-or-v1-{mark('numbered variable')}",
     "GROQ_API_KEY": f"gsk_{mark('plain variable')}",
     "MISTRAL_API_KEYS": f"{mark('first of a list')},{mark('second of a list')}",
+    "STORE": mark("password of the store"),
+    "TOKENS": mark("key that tokens are encrypted with") + mark("its second half"),
 }
 COMPANY = f"worker:{mark('password of the proxy of the company')}"
 USER = f"colleague:{mark('password of proxyauth')}"

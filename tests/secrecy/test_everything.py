@@ -3,6 +3,7 @@ with keys of every kind about, and searched."""
 
 import gzip
 import json
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pytest
 
 from tests.e2e.company import CompanyProxy
 from tests.e2e.test_mitmweb import Web
+from tests.redis_server import WITHOUT, RedisServer
 from tests.rewrite.oauth.logins import claude_file
 from tests.secrecy.calls import OWN, all_calls, repeating
-from tests.secrecy.home import COMPANY, KEYS, USER, WEB, Home
+from tests.secrecy.home import COMPANY, KEYS, PATIENCE, USER, WEB, Home, awaited
 from tests.secrecy.marks import holding, mark
 from tests.vendor import Vendor, VendorThread, messages_error, whole
 
@@ -62,6 +64,15 @@ directory = "traces"
 [report]
 headers = true
 """
+STATE = """
+[state]
+url = "{url}"
+password = "env:STORE"
+oauth_tokens = "shared"
+key = "env:TOKENS"
+[users.colleague]
+requests = 1000
+"""
 BY = "provider,model,credential,user,day"
 VIEWS = ("auto", "LLM", "As sent", "Transforms", "Raw", "JSON")
 COMMANDS = (
@@ -104,14 +115,21 @@ def company() -> Iterator[CompanyProxy]:
         yield running
 
 
-def home(folder: Path, provider: VendorThread, company: CompanyProxy, *options: str, web: bool) -> Home:
+def home(
+    folder: Path,
+    provider: VendorThread,
+    company: CompanyProxy,
+    *options: str,
+    web: bool,
+    more: str = "",
+) -> Home:
     (folder / "key.txt").write_text(IN_FILE)
     (folder / "key.txt").chmod(0o600)
     (folder / ".claude").mkdir()
     login = folder / ".claude" / ".credentials.json"
     login.write_text(claude_file(ACCESS, REFRESH, int(time.time()) + 86400))
     login.chmod(0o600)
-    config = CONFIG.format(url=provider.base_url, printed=PRINTED)
+    config = CONFIG.format(url=provider.base_url, printed=PRINTED) + more
     saved = ("-w", str(folder / "flows"), "--set", "rotator_attempt_flows=true", "-v", *options)
     return Home(folder, config, company=company.port, web=web, options=saved)
 
@@ -127,6 +145,30 @@ def test_no_file_that_is_written_has_a_key(
     files = here.files(*SOURCES)
     assert {"flows", "start.log", ".local/state/rotator/usage.sqlite"} <= files.keys()
     assert holding(files, MARKS) == []
+
+
+@WITHOUT
+def test_nothing_that_several_proxies_share_has_a_key(
+    provider: VendorThread, company: CompanyProxy, tmp_path: Path
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with RedisServer(tmp_path / "redis", "--requirepass", KEYS["STORE"]) as store:
+        more = STATE.format(url=store.url)
+        with (
+            socket.create_connection(("127.0.0.1", store.port), PATIENCE) as watching,
+            home(tmp_path, provider, company, web=False, more=more) as here,
+        ):
+            watching.sendall(f"AUTH {KEYS['STORE']}\r\nMONITOR\r\n".encode())
+            here.await_log("state: shared with other proxies")
+            all_calls(here)
+            client = store.client(password=KEYS["STORE"])
+            awaited(lambda: client.keys("*:day"), "usage in the store")
+            here.run("status")
+            here.stop()
+            client.shutdown(nosave=True)
+            asked = b"".join(iter(lambda: watching.recv(1 << 16), b""))
+    assert b"login:" in asked
+    assert holding({"store": asked, **here.outputs, **here.files(*SOURCES)}, MARKS) == []
 
 
 def test_nothing_that_is_shown_has_a_key(
