@@ -16,6 +16,7 @@ from addons.store.connection import Connection
 from addons.store.line import Answer, Argument
 from addons.store.roster import Roster
 from addons.store.script import script
+from rewrite.credentials.packed import is_number
 from rewrite.policies.user_caps import DAY, Caps, Use, day_of
 
 TOPIC = "use"
@@ -148,7 +149,7 @@ class SharedUse:
         match body:
             case [str(proxy), str(day), str(user), int(version), *amounts] if day == self._today():
                 match amounts:
-                    case [int(requests), int(tokens), int() | float() as cost]:
+                    case [int(requests), int(tokens), cost] if all(map(is_number, amounts)):
                         self._learn(user, proxy, Counted(version, Use(requests, tokens, float(cost))))
 
     def _take(self, user: str, answer: Answer) -> None:

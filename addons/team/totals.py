@@ -18,6 +18,7 @@ from addons.store.line import Answer, Argument
 from addons.store.script import script
 from addons.usage.schema import OF_KIND, SLOT, SUMS
 from addons.usage.store import Kind, add, kind_of
+from rewrite.credentials.packed import is_number
 from rewrite.policies.user_caps import DAY, day_of
 from rewrite.usage.entry import CallEntry
 
@@ -148,14 +149,16 @@ def rows_of(found: Answer) -> Iterator[tuple[int, Kind, list[float]]]:
         if isinstance(field, bytes) and isinstance(value, bytes):
             try:
                 yield _row(json.loads(field), json.loads(value.partition(b" ")[2]))
-            except (ValueError, TypeError, AttributeError):
+            except (ValueError, TypeError, AttributeError, RecursionError):
                 continue
 
 
 def _row(field: object, value: object) -> tuple[int, Kind, list[float]]:
     match field, value:
         case [str(), int(slot), *kind], dict() if len(kind) == len(OF_KIND):
-            return slot, tuple(map(str, kind)), [float(value.get(name, 0)) for name in SUMS]
+            sums = [value.get(name, 0) for name in SUMS]
+            if all(map(is_number, sums)):
+                return slot, tuple(map(str, kind)), [*map(float, sums)]
     raise ValueError
 
 

@@ -170,3 +170,12 @@ async def test_a_day_has_a_key_of_its_own(store: RedisServer) -> None:
                 assert fault is None
                 assert another is not None
         assert len(store.client().keys("rotator:t:*:user:alice")) == 3
+
+
+async def test_amounts_that_are_no_numbers_change_nothing(store: RedisServer) -> None:
+    caps = {"alice": Caps(cost=1.0)}
+    async with nodes(store, 1, caps) as (one,):
+        for number, cost in enumerate(("NaN", "1e999", "1" + "0" * 400, "null", "0.25")):
+            body = f'["x{number}","{day_of(time())}","alice",1,1,0,{cost}]'
+            store.client().publish(one.connection.channel, f'["x","use",{body}]')
+        await until(lambda: one.used["cost"] == 0.25)

@@ -1,6 +1,7 @@
 """What calls of several proxies came to, kept in a real store."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
@@ -11,8 +12,9 @@ import pytest
 from addons.store.connection import Connection
 from addons.store.roster import Roster
 from addons.team.team_usage import Team, TeamUsage
-from addons.team.totals import MOST_KINDS, SLOTS_KEPT, Totals, keys_of
+from addons.team.totals import MOST_KINDS, SLOTS_KEPT, WHOLE_DAY, Totals, keys_of, rows_of
 from addons.usage.queries import Row
+from addons.usage.schema import OF_KIND, SUMS
 from rewrite.policies.user_caps import DAY, day_of
 from rewrite.records.verdict import Verdict
 from tests.addons.entries import ended
@@ -151,3 +153,10 @@ async def test_without_a_store_nothing_is_kept_and_nobody_asked() -> None:
     one = alone()
     assert one.usage(0.0, ()) is None
     assert not one.is_alone
+
+
+@pytest.mark.parametrize("amount", ["NaN", "1e999", "1" + "0" * 400, '"5"', "[" * 9000])
+def test_sums_that_are_no_numbers_are_left_out(amount: str) -> None:
+    field = json.dumps(["x", WHOLE_DAY, *["name"] * len(OF_KIND)]).encode()
+    assert len([*rows_of([field, f'1 {{"{SUMS[0]}":1}}'.encode()])]) == 1
+    assert not [*rows_of([field, f'1 {{"{SUMS[0]}":{amount}}}'.encode()])]
