@@ -74,6 +74,9 @@ def shared_state(table: StateTable, keys: Keys) -> SharedState | None:
     if table.oauth_tokens == "shared" and not table.key:
         text = 'is missing: oauth_tokens = "shared" needs one to encrypt them with: write env:NAME'
         keys.errors.add(("state", "key"), text)
+    if table.key and table.oauth_tokens == "off":
+        text = 'does nothing while no tokens are kept: write oauth_tokens = "shared", or take it out'
+        keys.errors.add(("state", "key"), text)
     if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
         text = f"has less than {_SHORTEST_KEY} characters: `openssl rand -base64 32` prints one that is good"
         keys.errors.add(("state", "key"), text)

@@ -109,20 +109,26 @@ def test_a_url_that_is_refused(tmp_path: Path, state: str, line: str) -> None:
             f'password = "{PASSWORD}"',
             "state.password: a literal secret in the file is refused: write env:NAME",
         ),
+        ('key = "env:LONG"', "state.key: does nothing while no tokens are kept: write oauth_tokens = "),
         ('password = "env:STORE"', "state.password: environment variable STORE is not set"),
         ('prefix = "a b"', "state.prefix: must be 1 to 64 letters, digits and - . _ :"),
         (
             'oauth_tokens = "shared"',
             'state.key: is missing: oauth_tokens = "shared" needs one to encrypt them',
         ),
-        ('key = "env:SHORT"', "state.key: has less than 32 characters: `openssl rand -base64 32` prints one"),
+        (
+            'oauth_tokens = "shared"\nkey = "env:SHORT"',
+            "state.key: has less than 32 characters: `openssl rand -base64 32` prints one",
+        ),
         ('oauth_tokens = "yes"', 'state.oauth_tokens: must be "off" or "shared"'),
         ("sentinels = []", "state.sentinels: unknown name"),
         ("database = -1", "state.database: must be at least 0"),
     ],
 )
 def test_what_else_is_refused(tmp_path: Path, more: str, line: str) -> None:
-    said = refused(tmp_path, f'url = "redis://cache"\n{more}', SHORT="a-key-of-a-few-characters")
+    said = refused(
+        tmp_path, f'url = "redis://cache"\n{more}', SHORT="a-key-of-a-few-characters", LONG="k" * 32
+    )
     assert said.startswith(line)
     assert PASSWORD not in said
 
