@@ -9,7 +9,7 @@ from scripts.clustering.acts import ACTS
 from scripts.clustering.cluster import Cluster
 from tests.cluster.running import running
 
-CALLS = {"conversations": 1000, "places": 500, "429": 300, "windows": 300, "login": 30}
+CALLS = {"conversations": 1000, "places": 300, "429": 300, "windows": 300, "login": 30}
 
 
 @pytest.fixture(scope="module")
