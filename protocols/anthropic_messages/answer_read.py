@@ -248,7 +248,7 @@ def _usage_of_all(usage: JsonObject) -> Usage:
     """With the passes that the counts of the whole leave out. Measured: those of a compaction, and of an
     adviser."""
     passes = objects_at(usage, "iterations") if "iterations" in usage else ()
-    others = [one for one in passes if one.get("type") in _OTHER_PASSES]
+    others = [one for one in passes if text_at(one, "type") in _OTHER_PASSES]
     if not others:
         return _usage(usage)
     besides = tuple(OtherUsage(text_at(one, "model"), _usage(one)) for one in others[:_MOST_PASSES])

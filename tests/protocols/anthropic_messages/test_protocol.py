@@ -335,6 +335,13 @@ def test_passes_within_passes_and_no_end_of_passes_are_none_of_a_provider() -> N
     assert [len(usage.besides) if usage else None for usage in found] == [1, 100]
 
 
+def test_a_pass_of_an_odd_type_is_not_counted() -> None:
+    types: list[object] = [[], {}, None, 5]
+    passes = [{"type": odd, "output_tokens": 1} for odd in types]
+    found = progress(read(event("message_delta", delta={}, usage={"output_tokens": 8, "iterations": passes})))
+    assert found.usage == Usage(output=8)
+
+
 def test_what_is_paid_for_in_other_ways() -> None:
     written = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 4}
     usage = {
