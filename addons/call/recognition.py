@@ -404,7 +404,7 @@ def _values(request: http.Request, own: ClientCredential | None) -> bytes:
     """Of all headers that a client sent: joined, they have a break if one of them has."""
     carried = [one.value.get_secret_value() for one in (own.carried if own else ())]
     sent = " ".join(carried).encode("utf-8", "surrogateescape")
-    return b" ".join([sent, *(value for _, value in request.headers.fields)])
+    return b" ".join([sent, *[value for _, value in request.headers.fields]])
 
 
 def _head_of(request: http.Request) -> tuple[object, ...]:

@@ -199,7 +199,7 @@ def _offer(pairs: list[tuple[str, str]], one: Carried, key: str) -> None:
 
 
 def _opens_websocket(headers: Sequence[tuple[str, str]]) -> bool:
-    return any(name.lower() == "sec-websocket-key" for name, _ in headers)
+    return "sec-websocket-key" in [name.lower() for name, _ in headers]
 
 
 def write(

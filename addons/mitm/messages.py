@@ -62,7 +62,7 @@ def set_headers(message: http.Request | http.Response, headers: Headers) -> None
 
 
 def fields_of(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(bytes_of(name), bytes_of(value)) for name, value in headers]
+    return [(name.encode(*_AS_TEXT), value.encode(*_AS_TEXT)) for name, value in headers]
 
 
 def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Headers:

@@ -169,7 +169,7 @@ def _in_body(body: JsonObject) -> str:
     found = _USER_SESSION.search(user)
     stated = load_value(user.encode("utf-8", "replace")) if user.startswith("{") else None
     places = (body, metadata, stated if isinstance(stated, dict) else {})
-    fields = (text_at(place, name) for place in places for name in _SESSION_FIELDS)
+    fields = (text_at(place, name) for place in places if place for name in _SESSION_FIELDS)
     return found[1] if found else next(filter(None, fields), "")
 
 
