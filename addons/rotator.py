@@ -113,6 +113,12 @@ def _updated(changed: flow.Flow) -> None:
     ctx.master.addons.trigger(hooks.UpdateHook([changed]))
 
 
+def _listening() -> frozenset[int]:
+    """The ports that the proxy listens on."""
+    server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    return frozenset([address[1] for address in server.listen_addrs()])
+
+
 def _answer(flow: http.HTTPFlow, response: http.Response) -> None:
     """Without asking anybody."""
     flow.request.stream = False
@@ -349,7 +355,8 @@ class Rotator:
 
     def _own_ports(self) -> frozenset[int]:
         """The ports that this process listens on: the proxy's and, in mitmweb, the inspector's."""
-        ports = self._flows.draining.ports
+        draining = self._flows.draining
+        ports = draining.ports if draining.is_on else _listening()
         return ports | {ctx.options.web_port} if "web_port" in ctx.options else ports
 
     async def _block_our_own(self, flow: http.HTTPFlow) -> bool:

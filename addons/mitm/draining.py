@@ -57,23 +57,19 @@ class Draining:
 
     def __init__(self) -> None:
         self.is_on = False
-        self._ports: frozenset[int] = frozenset()
+        self.ports: frozenset[int] = frozenset()
+        """Once it is on, those that the proxy listened on: open connections may still ask there, and somebody
+        else may listen by then."""
         self._layers: WeakSet[HttpLayer] = WeakSet()
 
     def add(self, layer: HttpLayer) -> None:
         """One whose connection is open."""
         self._layers.add(layer)
 
-    @property
-    def ports(self) -> frozenset[int]:
-        """Those that the proxy listens on. Once it is to end, those that it did: open connections may still
-        ask there, and somebody else may listen by then."""
-        return self._ports if self.is_on else _listening()
-
     async def begin(self) -> None:
         """Listen no longer. Who has been connected by the system is accepted before, since closing would
         reset that connection; so nothing comes between the last look and the closing."""
-        self._ports = _listening()
+        self.ports = frozenset(address[1] for address in _server().listen_addrs())
         self.is_on = True
         servers = [*_servers()]
         listening = [each for each in servers if isinstance(each, asyncio.Server)]
@@ -118,10 +114,6 @@ def _server() -> Proxyserver:
     server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
     assert isinstance(server, Proxyserver)
     return server
-
-
-def _listening() -> frozenset[int]:
-    return frozenset(address[1] for address in _server().listen_addrs())
 
 
 def _is_active(handler: ConnectionHandler, now: float) -> bool:
