@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,11 +13,13 @@ from addons.config.tables import Loc, StateTable
 from addons.secrets.keys import UnusableKey, key_file, resolve
 
 _PORT = 6379
-_PACKAGE = "redis"
+_PACKAGE, LEAST = "redis", (6, 4)
+"""The client, and from which version on it was tested, as pyproject.toml has it."""
 _SHORTEST_KEY = 32
 """Characters: nobody is to find it by trying."""
 _MISSING = (
-    "needs the package redis: pip install 'rotator[state]', or start with scripts/start, which does that"
+    f"needs the package redis from {'.'.join(map(str, LEAST))} on: pip install -U 'rotator[state]', "
+    "or start with scripts/start, which does that"
 )
 
 
@@ -67,19 +69,11 @@ def shared_state(table: StateTable, keys: Keys) -> SharedState | None:
     if not table.url:
         _needs_url(table, keys)
         return None
-    if find_spec(_PACKAGE) is None:
+    if not _has_package():
         keys.errors.add(("state", "url"), _MISSING)
     password = _secret(table.password, ("state", "password"), keys)
     key = _secret(table.key, ("state", "key"), keys)
-    if table.oauth_tokens == "shared" and not table.key:
-        text = 'is missing: oauth_tokens = "shared" needs one to encrypt them with: write env:NAME'
-        keys.errors.add(("state", "key"), text)
-    if table.key and table.oauth_tokens == "off":
-        text = 'does nothing while no tokens are kept: write oauth_tokens = "shared", or take it out'
-        keys.errors.add(("state", "key"), text)
-    if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
-        text = f"has less than {_SHORTEST_KEY} characters: `openssl rand -base64 32` prints one that is good"
-        keys.errors.add(("state", "key"), text)
+    _check_key(table, key, keys)
     parts = urlsplit(table.url)
     in_url = parts.path.removeprefix("/") if parts.hostname else ""
     if in_url and table.database and int(in_url) != table.database:
@@ -113,6 +107,28 @@ def _needs_url(table: StateTable, keys: Keys) -> None:
     if given:
         text = f'is missing, so that {", ".join(sorted(given))} does nothing: write url = "redis://HOST:6379"'
         keys.errors.add(("state", "url"), text)
+
+
+def _has_package() -> bool:
+    """Whether it is there, and not one from before."""
+    try:
+        numbers = version(_PACKAGE).split(".")
+    except PackageNotFoundError:
+        return False
+    return tuple(int(each) for each in numbers[:2] if each.isdecimal()) >= LEAST
+
+
+def _check_key(table: StateTable, key: SecretStr | None, keys: Keys) -> None:
+    """Whether tokens can be encrypted with it."""
+    if table.oauth_tokens == "shared" and not table.key:
+        text = 'is missing: oauth_tokens = "shared" needs one to encrypt them with: write env:NAME'
+        keys.errors.add(("state", "key"), text)
+    if table.key and table.oauth_tokens == "off":
+        text = 'does nothing while no tokens are kept: write oauth_tokens = "shared", or take it out'
+        keys.errors.add(("state", "key"), text)
+    if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
+        text = f"has less than {_SHORTEST_KEY} characters: `openssl rand -base64 32` prints one that is good"
+        keys.errors.add(("state", "key"), text)
 
 
 def _secret(reference: str, loc: Loc, keys: Keys) -> SecretStr | None:

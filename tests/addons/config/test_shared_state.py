@@ -1,6 +1,6 @@
 """Which server a config names for state that is shared, and what of it is refused."""
 
-from importlib.machinery import PathFinder
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from addons.config.settings import ConfigError, Settings, load, watched
 from addons.config.shared_state import Address, SharedState
 
 PASSWORD = "a-password-of-the-store"
+ROOT = Path(__file__).parents[3]
 
 
 def loaded(folder: Path, state: str, **environ: str) -> Settings:
@@ -144,9 +145,21 @@ def test_a_table_without_a_server(tmp_path: Path) -> None:
 
 
 def test_the_package_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_state, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
-    said = refused(tmp_path, 'url = "redis://cache"')
-    assert said.startswith("state.url: needs the package redis: pip install 'rotator[state]', or start with")
+    monkeypatch.setattr(shared_state, "_PACKAGE", "a-package-that-nobody-has")
+    assert "state.url: needs the package redis from 6.4 on: pip" in refused(tmp_path, 'url = "redis://cache"')
+
+
+def test_the_package_from_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (installed := tmp_path / "site" / "redis-5.0.8.dist-info").mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: redis\nVersion: 5.0.8\n")
+    monkeypatch.syspath_prepend(str(installed.parent))
+    assert "state.url: needs the package redis from 6.4 on: pip" in refused(tmp_path, 'url = "redis://cache"')
+
+
+def test_the_package_is_held_to_what_was_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (wanted,) = project["optional-dependencies"]["state"]
+    assert wanted.startswith(f"redis>={'.'.join(map(str, shared_state.LEAST))},")
 
 
 def test_responses_that_are_shared_need_a_server(tmp_path: Path) -> None:
