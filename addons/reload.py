@@ -17,8 +17,8 @@ from addons.config.listening import warn_of_names, warn_of_others
 from addons.config.settings import ConfigError, Settings, load, load_again, watched
 from addons.config.watch import Watch
 from addons.oauth.logins import Logins
-from addons.oauth.shared import SharedTokens
 from addons.pages.probes import HOSTS
+from addons.parts import Sharing
 from addons.records.journal import Journal
 from addons.responses.storage import StateError
 from addons.secrets.keys import located
@@ -26,9 +26,6 @@ from addons.secrets.redaction import Redactor
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
 from addons.state.field_values import FieldValues
 from addons.state.keeper import Keeper
-from addons.store.connection import Connection
-from addons.store.roster import Roster
-from addons.team.totals import Totals
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
 from addons.usage.ledger import Ledger
@@ -44,14 +41,8 @@ class Lasting:
 
     keeper: Keeper
     """What is known of credentials."""
-    store: Connection
-    """What other proxies know of them."""
-    roster: Roster
-    """Which proxies share that."""
-    tokens: SharedTokens
-    """The tokens of logins there."""
-    totals: Totals
-    """What calls used and cost, for all proxies to see."""
+    sharing: Sharing
+    """What other proxies know and have too."""
     ledger: Ledger
     """What calls used and cost."""
     prices: PriceTable
@@ -74,9 +65,7 @@ class Control:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
-        self._totals = lasting.totals
-        self._prices, self._store, self._roster = lasting.prices, lasting.store, lasting.roster
-        self._tokens = lasting.tokens
+        self._sharing, self._prices = lasting.sharing, lasting.prices
         fields = answering.fields
         self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
@@ -104,7 +93,7 @@ class Control:
         """The event loop runs: look after the files."""
         self._watch.start()
         self._watch_logins.start()
-        self._store.start()
+        self._sharing.store.start()
         self._keeper.start()
         self._values.start()
         self._answering.checker.start()
@@ -121,10 +110,10 @@ class Control:
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
         self._journal.settle()  # what was used is counted in the store too
-        self._totals.flush()
-        self._answering.users.flush()
-        await self._roster.leave()
-        await self._store.stop()
+        self._sharing.totals.flush()
+        self._sharing.users.flush()
+        await self._sharing.roster.leave()
+        await self._sharing.store.stop()
         await self._values.stop()
         self._journal.settle()
         await asyncio.to_thread(self._ledger.close)
@@ -189,7 +178,7 @@ class Control:
         self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
         self._price(settings)
         self._ledger.follow(opts.rotator_usage, opts.rotator_state, Path.cwd(), settings.usage_kept)
-        self._totals.configure(settings.usage_kept)
+        self._sharing.totals.configure(settings.usage_kept)
         self._answering.users.configure(settings.users, self._ledger.by_user)
         self._watch.files(self._watched(settings))
         self._watch_logins.files(self._logins.files)
@@ -198,8 +187,8 @@ class Control:
     def _share(self, settings: Settings) -> None:
         if settings.shared is not None:
             self._redactor.keep(settings.shared.secrets)
-        self._tokens.configure(settings.shared)
-        self._store.configure(settings.shared)
+        self._sharing.tokens.configure(settings.shared)
+        self._sharing.store.configure(settings.shared)
 
     def _watched(self, settings: Settings) -> Sequence[Path]:
         return (*watched(settings), self._prices.updated)

@@ -35,24 +35,21 @@ from addons.mitm.front import Front
 from addons.mitm.layers import Layers
 from addons.mitm.messages import fit, values_of
 from addons.oauth.logins import Logins
-from addons.oauth.shared import SharedTokens
 from addons.options import register
-from addons.pages.metrics import Current, Metrics, exposition
+from addons.pages.metrics import Current, exposition
 from addons.pages.pages import Pages
-from addons.pages.recent import Recent
 from addons.pages.status_line import StatusLine
 from addons.pages.unlisted import unlist
 from addons.pages.usage import usage_view
 from addons.pages.views import Views
-from addons.records.entries import Entries
+from addons.parts import Counting, Sharing, counting, sharing
 from addons.records.journal import Journal
-from addons.records.last_calls import LastCalls
 from addons.records.record import forget_password
 from addons.records.terminal import lay_out, layout_of, write_whole_lines
 from addons.records.trace import Traces
 from addons.reload import Control, Lasting
 from addons.runtime import memory
-from addons.runtime.clock import EpochClock, by_the_loop
+from addons.runtime.clock import EpochClock
 from addons.secrets.redaction import Lines, Redactor
 from addons.shutdown import GracefulShutdown
 from addons.startup import (
@@ -65,15 +62,8 @@ from addons.startup import (
     unknown_options,
 )
 from addons.state.keeper import Keeper
-from addons.store.connection import Connection
-from addons.store.roster import Roster
-from addons.team.shared_use import SharedUse
-from addons.team.team_usage import Team
-from addons.team.totals import Totals
-from addons.team.users import Users
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
-from addons.usage.ledger import Ledger
 from addons.usage.price_table import PriceTable
 from addons.views import shown
 from addons.views.attempts import Attempts
@@ -129,52 +119,27 @@ class Rotator:
     """Composition root: makes the parts, and hands each hook to the one that knows."""
 
     def __init__(self) -> None:
-        redactor = Redactor()
-        recent, metrics, last, ledger = Recent(), Metrics(), LastCalls(), Ledger(redactor)
-        counting = [ledger.take, recent.take, metrics.take, last.take]
-        entries = Entries(counting, by_the_loop)
-        prices = PriceTable()
-        self._journal = Journal(redactor, _updated, entries, prices.prices)
-        clock = EpochClock()
-        store = Connection(clock, self._journal.failed)
-        roster = Roster(store, clock)
-        users = Users(clock, entries.drain, SharedUse(store, roster, clock))
-        totals = Totals(store, clock)
-        counting += [users.take, totals.take]
-        tokens = SharedTokens(store, self._journal.notice, lambda: roster.rank == 0)
-        logins = Logins(time.time, redactor.keep, tokens)
-        pool = self._pool = Pool(clock, self._journal.notice, logins)
-        overview = Overview(pool, clock)
-        traces = Traces(redactor)
-        self.commands = Commands(pool, overview, traces.trace_next, self._journal.notice)
-        self.usage_command = UsageCommand(ledger)
+        redactor, clock, prices = Redactor(), EpochClock(), PriceTable()
+        counted = counting(redactor)
+        journal = self._journal = Journal(redactor, _updated, counted.entries, prices.prices)
+        shared = sharing(clock, journal, counted)
+        logins = Logins(time.time, redactor.keep, shared.tokens)
+        pool = Pool(clock, journal.notice, logins)
+        overview, traces = Overview(pool, clock), Traces(redactor)
+        self.commands = Commands(pool, overview, traces.trace_next, journal.notice)
+        self.usage_command = UsageCommand(counted.ledger)
         self._registry = registry = _protocols()
         self._distrust, self._quiet = Distrust(), Quiet()
-        self._unknown_paths = UnknownPaths(self._journal)
-        self._interception = Interception(registry, pool, self._journal, redactor)
-        self._attempts = Attempts(self._journal, shown.show, self._attempt_over)
+        self._unknown_paths = UnknownPaths(journal)
+        self._interception = Interception(registry, pool, journal, redactor)
+        self._attempts = Attempts(journal, shown.show, self._attempt_over)
         self._bodies, self._is_listed = Bodies(self._attempts.requests), False
         fields = FieldCache(clock.steady, redactor.holds_secret)
-        self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts, users)
-        self._answering.share(store)
-        self._forwarder = Forwarder(pool, self._journal)
-        passing = self._interception, self._forwarder, self._answering, self._journal
-        views = Views(
-            overview,
-            self._answering.live,
-            lambda: self._control.source,
-            redactor,
-            lambda: self._control.in_force and not store.is_beginning,
-            lambda: self._flows.draining.is_on,
-            {"users": lambda: [*users.status()], "store": roster.status},
-        )
-        current = Current(views.status, self._journal.outcomes)
-        more = {
-            "/metrics": exposition(metrics, current),
-            "/usage": usage_view(ledger, Team(store, roster, totals, clock)),
-            "/statusline": StatusLine(overview, views.calls, last, time.time).page,
-        }
-        self._pages = Pages(views, self.commands, recent, more, entries.drain)
+        self._answering = Answering(registry, pool, journal, traces, fields, self._attempts, shared.users)
+        self._answering.share(shared.store)
+        self._forwarder = Forwarder(pool, journal)
+        passing = self._interception, self._forwarder, self._answering, journal
+        self._pages = self._looked_at(overview, counted, shared, redactor, clock)
         self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)
@@ -183,12 +148,32 @@ class Rotator:
         )
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        keeper = Keeper(pool, clock, self._journal.failed, store)
-        pool.share(Places(store, roster, pool, clock))
-        lasting = Lasting(keeper, store, roster, tokens, totals, ledger, prices)
+        keeper = Keeper(pool, clock, journal.failed, shared.store)
+        pool.share(Places(shared.store, shared.roster, pool, clock))
+        lasting = Lasting(keeper, shared, counted.ledger, prices)
         control = self._control = Control(*passing, redactor, logins, lasting)
         begun, timeout = self._pages.feed.close, lambda: control.drain_timeout
         self._shutdown = GracefulShutdown(self._flows, self._answering, begun, timeout)
+
+    def _looked_at(
+        self, overview: Overview, counted: Counting, shared: Sharing, redactor: Redactor, clock: EpochClock
+    ) -> Pages:
+        """The pages at our own host, and in mitmweb."""
+        views = Views(
+            overview,
+            self._answering.live,
+            lambda: self._control.source,
+            redactor,
+            lambda: self._control.in_force and not shared.store.is_beginning,
+            lambda: self._flows.draining.is_on,
+            {"users": lambda: [*shared.users.status()], "store": shared.roster.status},
+        )
+        more = {
+            "/metrics": exposition(counted.metrics, Current(views.status, self._journal.outcomes)),
+            "/usage": usage_view(counted.ledger, shared.team(clock)),
+            "/statusline": StatusLine(overview, views.calls, counted.last, time.time).page,
+        }
+        return Pages(views, self.commands, counted.recent, more, counted.entries.drain)
 
     def load(self, loader: addonmanager.Loader) -> None:
         register(loader)

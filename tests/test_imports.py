@@ -18,7 +18,7 @@ FOLDERS = {
     "addons": (
         "rotator",
         "reload",
-        "options",
+        "options, parts",
         "pages, shutdown, startup, websocket",
         "call",
         "responses",
