@@ -28,6 +28,7 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=1000)
 _LEFT_OUT = pytest.StashKey[int]()
+_QUICK = ("tests/addons/", "tests/protocols/", "tests/rewrite/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,7 +54,15 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["seed"] = node.config.option.hypothesis_seed
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Many tests wait for programs that they started, so that two cores have enough to do for three."""
+    return min(max(os.cpu_count() or 1, 3), 4)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What starts programs comes first, so that no worker is left with a long file at the end."""
+    items.sort(key=lambda item: item.nodeid.startswith(_QUICK))
     if config.getoption("thorough"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]

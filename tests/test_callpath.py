@@ -13,7 +13,7 @@ from scripts.callpath.report import Way, table
 ONE, TWO = ("one.py", "ask"), ("two.py", "answer")
 
 MOST = {"untouched": (45, 377), "translated": (62, 672)}
-"""Files that a call with two tokens enters, and moves between them, the fewest of three calls. What makes it
+"""Files that a call with two tokens enters, and moves between them, the fewest of seven calls. What makes it
 more has to say what for: of these, one file reads the conversation for the rules of the field cache, and
 where one is for the call, as for the tools of the translated one, five are the cache. How the answer
 arrives, and the clock's ticks, come to a few moves more or less. Five say what a call that is over came to:

@@ -416,7 +416,7 @@ CHECKED = "echo checked"
 def test_the_whole_is_checked_and_run_by_several_workers(machine: Machine, thorough: tuple[str, ...]) -> None:
     done = scripts_test(machine, *thorough, check=CHECKED)
     assert done.returncode == 0, done.stderr
-    workers = "-n logical --maxprocesses 4 --dist loadfile"
+    workers = "-n auto --dist loadfile --no-loadscope-reorder"
     assert sorted(done.stdout.splitlines()) == sorted(
         ["checked", "-m scripts.sdks", " ".join(["-m pytest", workers, *thorough])]
     )

@@ -1,7 +1,7 @@
 """Counts and prints: python -m scripts.callpath [--tokens N] [--most N] [--functions]
 
 A client of Chat calls through a real mitmdump: once as its provider is asked untouched, once translated for
-a provider of Messages. The provider is a fake one on loopback. It sends each event by itself. Of three calls
+a provider of Messages. The provider is a fake one on loopback. It sends each event by itself. Of seven calls
 each the one with the fewest moves is shown.
 """
 
@@ -20,7 +20,7 @@ from scripts.callpath.report import Way, table
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Pause, Reply, Send, VendorThread, chat_stream, messages_stream
 
-CALLS = 4
+CALLS = 8
 """Of each kind. The first opens the connections and is not counted. Of the others the one with the fewest
 moves is shown: what else runs meanwhile adds some, and so does an event that arrives in two pieces."""
 
@@ -90,7 +90,7 @@ def _paced(events: Sequence[bytes]) -> Reply:
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.callpath",
-        description="Which files one call goes through: of three calls, the one with the fewest moves.",
+        description="Which files one call goes through: of seven calls, the one with the fewest moves.",
     )
     parser.add_argument("--tokens", type=int, default=2, help="that the provider sends (default 2)")
     parser.add_argument("--most", type=int, default=60, help="moves that are named (default 60)")
