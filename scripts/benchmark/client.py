@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Self
 
 from scripts.benchmark.loads import Bulk, Load, request_body
@@ -39,6 +40,8 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.transport.abort()
+        with suppress(OSError):
+            await self._writer.wait_closed()  # else a proxy that is stopped next still has a client
 
     async def call(self, load: Load, bulk: Bulk) -> float:
         """Send one call and read its answer to the end: seconds until its first token.
