@@ -1,13 +1,10 @@
 """Places, windows and probes that several proxies share, with a real server."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from time import monotonic, time
-
-import pytest
 
 from addons.credentials.lease import Lease
 from protocols.model.parts import Usage
@@ -29,19 +26,6 @@ FOUR = Credential("one", "p", max_concurrency=4)
 SPARE = Credential("two", "p", 2)
 TEN = Window(Unit.REQUESTS, 10, Period.DAY)
 HELD = "rotator:held:"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    folder: Path = tmp_path_factory.mktemp("redis")
-    with RedisServer(folder) as started:
-        yield started
-
-
-@pytest.fixture
-def store(server: RedisServer) -> RedisServer:
-    server.client().flushall()
-    return server
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -33,18 +33,6 @@ from tests.vendor import WaitFor, whole
 
 pytestmark = WITHOUT
 OLD, OLD_REFRESH = "sk-ant-oat01-old", "sk-ant-ort01-old"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as started:
-        yield started
-
-
-@pytest.fixture
-def store(server: RedisServer) -> RedisServer:
-    server.client().flushall()
-    return server
 
 
 @pytest.fixture

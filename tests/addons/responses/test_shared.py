@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -82,18 +82,6 @@ class House:
     async def up(self) -> None:
         self.store.start()
         await until(lambda: self.store.is_up)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as started:
-        yield started
-
-
-@pytest.fixture
-def store(server: RedisServer) -> RedisServer:
-    server.client().flushall()
-    return server
 
 
 @asynccontextmanager
